@@ -1,0 +1,56 @@
+# Every task of the project. `make run` and `make test` need only Python 3.11, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SEEDS ?= 20
+JOBS ?= 6
+
+.PHONY: run test check format lint types unit lab lab-accuracy bench schema lock clean
+
+run: $(READY)  ## set up and run the demonstration
+	$(BIN)/probe demo
+
+test: check unit lab  ## set up and pass every check and test
+
+$(READY): pyproject.toml requirements-dev.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(READY)
+
+check: lint types
+
+format: $(READY)  ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only probe tests benchmarks
+	$(BIN)/ruff format probe tests benchmarks
+
+lint: $(READY)
+	$(BIN)/ruff check probe tests benchmarks
+	$(BIN)/ruff format --check probe tests benchmarks
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)  ## every test that needs nothing but loopback
+	$(BIN)/pytest -m "not lab" -n 2
+
+lab: $(READY)  ## every scenario once, in network namespaces (root)
+	$(BIN)/pytest -m lab -n $(JOBS)
+
+lab-accuracy: $(READY)  ## every scenario $(SEEDS) times, and the table of states and mechanisms
+	$(BIN)/python -m tests.lab.accuracy --seeds $(SEEDS) --jobs $(JOBS)
+
+bench: $(READY)  ## print every benchmark's ratio against its peer or limit
+	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+schema: $(READY)  ## write the JSON Schema of result files
+	$(BIN)/python -m probe.store > results/schema.json
+
+lock: $(READY)  ## resolve the development environment anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,217 @@
+"""What tells causes apart: predicates over one target's tries, named after what they show.
+
+A contrast is a pair of tries that differ in one thing and end differently. An artefact is a single
+observation that an honest path cannot produce. Both are needed for "blocked"; a failure alone is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from probe.failure import Kind
+from probe.model import Chain, Document
+from probe.reading import (
+    INNOCENT,
+    OWN,
+    Controls,
+    Health,
+    Reading,
+    at_step,
+    failure_of,
+    identity_shown,
+    leaf,
+)
+from probe.steps import TcpFacts
+
+SILENCE = (Kind.TIMEOUT, Kind.SILENT)
+# Ten transmissions on two source ports: at 30 % loss each way all ten fail once in 800 times.
+ENOUGH_SILENCE = 10
+_MEASURABLE_RTT = 0.008  # seconds; below it "earlier than a round trip" means nothing
+_STRONG = ("source", "capture")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One target over one family, with everything that may be compared with it."""
+
+    reading: Reading
+    controls: Controls
+    service: Sequence[Reading]  # all readings of the same service and family
+    everything: Sequence[Reading]  # all readings of the run in this family, controls too
+    document: Document
+
+    @property
+    def health(self) -> Health:
+        """The controls of the same kind."""
+        return self.controls.of_kind(self.reading.step or "tcp", self.reading.family, self.reading.port)
+
+    @property
+    def control_evidence(self) -> tuple[int, ...]:
+        """The observations of those controls."""
+        return self.health.evidence
+
+
+def all_ours_fail(case: Case, at_least: int) -> bool:
+    """All own tries failed in the same step, so many times."""
+    own = case.reading.tries(*OWN)
+    same = [o for o in case.reading.failures if o.step == case.reading.step]
+    return len(same) >= at_least and len(same) == len(own)
+
+
+def innocent_names_pass(case: Case) -> bool:
+    """Other names went further at the same address, at least twice, and none failed there."""
+    return len(_further(case)) >= 2 and not _stuck(case)
+
+
+def innocent_names_fail(case: Case) -> bool:
+    """Other names failed at the same address too."""
+    return len(_stuck(case)) >= 1 and not _further(case)
+
+
+def _further(case: Case) -> list[Chain]:
+    step = case.reading.step
+    return [c for c in case.reading.tries(*INNOCENT) if (o := at_step(c, step)) and o.failure is None]
+
+
+def _stuck(case: Case) -> list[Chain]:
+    return [c for c in case.reading.failed(*INNOCENT) if (o := failure_of(c)) and o.step == case.reading.step]
+
+
+def name_fails_elsewhere(case: Case) -> bool:
+    """The service's name failed at control addresses that shook hands under their own names."""
+    tried = case.reading.tries("name_to_control")
+    failed = case.reading.failed("name_to_control")
+    return len(failed) >= 2 and len(failed) == len(tried)
+
+
+def name_passes_elsewhere(case: Case) -> bool:
+    """The service's name passed at control addresses."""
+    tried = case.reading.tries("name_to_control")
+    return bool(tried) and len(case.reading.passed("name_to_control")) == len(tried)
+
+
+def reset_too_early(case: Case) -> bool:
+    """The reset came sooner than a packet can travel to the server and back, nearly every time."""
+    early = 0
+    for chain in case.reading.failed(*OWN):
+        connected, ended = at_step(chain, "tcp"), failure_of(chain)
+        if connected is None or ended is None or not isinstance(connected.facts, TcpFacts):
+            continue
+        rtt = connected.facts.connect
+        is_reset = ended.failure is not None and ended.failure.kind is Kind.RESET
+        early += is_reset and rtt >= _MEASURABLE_RTT and ended.seconds < 0.6 * rtt
+    return early >= 3
+
+
+def never_acknowledged(case: Case) -> bool:
+    """What we sent after the connection opened was never acknowledged, although any kernel does that.
+
+    `acked` counts the SYN as one byte, and everything that earlier steps of the chain sent.
+    """
+    unheard = 0
+    for chain in case.reading.failed(*OWN):
+        ended = failure_of(chain)
+        if ended is None or ended.tcp is None or ended.failure is None or ended.failure.kind not in SILENCE:
+            continue
+        before = sum(o.sent for o in chain.observations[:-1])
+        unheard += ended.sent > 0 and ended.tcp.acked <= 1 + before and ended.tcp.retransmits > 0
+    return unheard >= 3
+
+
+def server_proved_itself(case: Case) -> bool:
+    """Under another name the same address showed a certificate that is valid for the service."""
+    return any(identity_shown(chain) for chain in _further(case))
+
+
+def is_silent(case: Case) -> bool:
+    """Enough transmissions on enough source ports, and not one answer."""
+    return case.reading.kind in SILENCE and _transmissions(case.reading) >= ENOUGH_SILENCE
+
+
+def _transmissions(reading: Reading) -> int:
+    ports = {o.source_port for o in reading.failures}
+    counted = sum(
+        int(o.failure.code) if o.failure and o.failure.code.isdigit() else 0 for o in reading.failures
+    )
+    return counted if len(ports) >= 2 and not reading.passed(*OWN) else 0
+
+
+def answers_without_cookie(case: Case) -> bool:
+    """The same address and port answered a STUN request that lacks the magic cookie."""
+    return bool(case.reading.passed("classic"))
+
+
+def cookie_is_dropped_everywhere(case: Case) -> bool:
+    """No STUN with the cookie was answered by anybody, and STUN without it was."""
+    stun = [r for r in case.everything if r.is_udp and any(at_step(c, "stun") for c in r.tries(*OWN))]
+    with_cookie = [r for r in stun if r.passed(*OWN)]
+    without = [r for r in case.everything if r.passed("classic")]
+    return len(without) >= 2 and not with_cookie
+
+
+def relays_are_silent_but_alive(case: Case) -> bool:
+    """At least two relay addresses are silent over UDP while one of them answers TCP."""
+    relays = [
+        r for r in case.service if r.is_udp and r.measurement.purpose == case.reading.measurement.purpose
+    ]
+    same = [r for r in relays if r.measurement.group == case.reading.measurement.group]
+    if any(r.passed(*OWN) for r in same):
+        return False
+    silent = {ip for r in same for ip in r.ips}
+    return len(silent) >= 2 and any(_answers_tcp(chain) for r in same for chain in r.tries("tcp"))
+
+
+def _answers_tcp(chain: Chain) -> bool:
+    """A refusal is an answer too: the host is up."""
+    ended = failure_of(chain)
+    return ended is None or (ended.failure is not None and ended.failure.kind is Kind.REFUSED)
+
+
+def is_known_to_answer(case: Case) -> bool:
+    """Its answer without an account was read in source or seen in a capture, not only inferred."""
+    return case.reading.measurement.support in _STRONG
+
+
+def port_is_silent_at_controls(case: Case) -> bool:
+    """Controls are silent on this port too, and answer on others."""
+    reading = case.reading
+    return (
+        reading.is_udp and case.controls.silent_port(reading.step, reading.family, reading.port) is not None
+    )
+
+
+def same_stranger_everywhere(case: Case) -> bool:
+    """Several services were shown certificates of one unknown issuer, while controls were genuine."""
+    mine = {_issuers(chain) for chain in case.reading.failed(*OWN)} - {""}
+    others = {
+        r.measurement.service
+        for r in case.everything
+        if r.measurement.service not in ("", case.reading.measurement.service)
+        and any(_issuers(chain) in mine for chain in r.failed(*OWN))
+    }
+    return bool(mine) and len(others) >= 1
+
+
+def _issuers(chain: Chain) -> str:
+    from probe.reading import issuer
+
+    ended = failure_of(chain)
+    untrusted = ended is not None and ended.failure is not None and ended.failure.kind is Kind.UNTRUSTED
+    return issuer(chain) if untrusted else ""
+
+
+def stranger_follows_the_name(case: Case) -> bool:
+    """The same false certificate came from a control's address when the service's name was said there."""
+    mine = {leaf(chain) for chain in case.reading.failed(*OWN)} - {""}
+    there = [c for c in case.reading.tries("name_to_control") if not identity_shown(c)]
+    return any(leaf(chain) in mine for chain in there)
+
+
+def other_port_passes(case: Case) -> bool:
+    """The same address answers on another port."""
+    return bool(case.reading.passed("other_port"))
+
+
+def failure_code(case: Case) -> str:
+    """The peer's own code in the most common failure."""
+    codes = [o.failure.code for o in case.reading.failures if o.step == case.reading.step and o.failure]
+    return max(codes, key=codes.count) if codes else ""

@@ -1,0 +1,158 @@
+"""What to ask next, given what failed. Pure.
+
+The first round asks every target as it stands. What failed is asked again, and beside it the question
+whose answer tells the causes apart: another name to the same address, another port, STUN without its
+cookie, TCP to an address that is silent over UDP. One more round repeats whatever began to look like
+a contrast, because one failure beside one success is luck as often as interference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from probe.catalogue import Target
+from probe.failure import Kind
+from probe.model import Chain, Variant
+from probe.plan import Address, Leg
+from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What follow-ups may use, and whether the user agreed to deliberate triggers."""
+
+    innocent_name: str
+    control_addresses: Sequence[str]
+    deliberate: bool
+
+
+def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> list[Leg]:
+    """What to ask next, given every chain so far. Empty when nothing more can be learned."""
+    legs: list[Leg] = []
+    for family in (4, 6):
+        first = [c for c in done if c.variant == "target" and c.family == family]
+        broken = [c for c in first if failed_at(c) is not None]
+        turn = _round(done, family)
+        if not broken or turn > 2 or any(_is_about_us(chain) for chain in broken):
+            continue
+        for chain in broken[: 2 if turn == 1 else 1]:
+            legs += _ask_again(target, chain, turn, done, situation)
+    return legs
+
+
+def _round(done: Sequence[Chain], family: int) -> int:
+    """Which round of follow-ups comes next for this family: 1, 2, or 3 for none."""
+    again = sum(1 for chain in done if chain.family == family and chain.variant == "again")
+    broken = sum(1 for c in done if c.variant == "target" and c.family == family and failed_at(c) is not None)
+    return 1 if again == 0 else 2 if again <= min(2, broken) else 3
+
+
+def failed_at(chain: Chain) -> str | None:
+    """The step a chain failed in, or None."""
+    last = chain.observations[-1] if chain.observations else None
+    return last.step if last is not None and last.failure is not None else None
+
+
+def _is_about_us(chain: Chain) -> bool:
+    failure = chain.observations[-1].failure
+    if failure is None:
+        return False
+    # No route for a whole family is the machine's own situation; asking again cannot change it.
+    return not failure.kind.is_evidence or failure.code == "ENETUNREACH"
+
+
+def _ask_again(
+    target: Target, chain: Chain, turn: int, done: Sequence[Chain], situation: Situation
+) -> list[Leg]:
+    address = Address(ip=chain.ip or "", said_by=chain.said_by)
+    base = Leg(variant="again", address=address, port=target.port, host=target.host, steps=target.steps)
+    repeats = 1 if turn == 1 else 2
+    legs = [base] * repeats
+    match failed_at(chain):
+        case "tcp":
+            if turn == 1:
+                legs.append(_tcp_only(base, "other_port", 80 if target.port == 443 else 443))
+        case "tls" | "http" | "quic":
+            if turn == 1 or _contrast_begins(done, chain.family):
+                legs += _other_names(base, situation, repeats)
+        case "stun" | "turn" if not _is_stream(target):
+            if turn == 1:
+                legs += _beside_silence(base)
+            elif any(c.variant == "classic" and failed_at(c) is None for c in done):
+                legs.append(_classic(base))
+        case _:
+            pass
+    if turn == 2 and _refused_with_words(chain):
+        legs = []
+    return legs
+
+
+def _refused_with_words(chain: Chain) -> bool:
+    """A peer that answered "no" in its own protocol has been heard; a second repetition adds nothing."""
+    failure = chain.observations[-1].failure
+    return failure is not None and failure.kind in (Kind.UNEXPECTED, Kind.REJECTED, Kind.UNTRUSTED)
+
+
+def _contrast_begins(done: Sequence[Chain], family: int) -> bool:
+    names = [c for c in done if c.family == family and c.variant in ("other_name", "no_name")]
+    return any(failed_at(chain) is None for chain in names)
+
+
+def _is_stream(target: Target) -> bool:
+    return isinstance(target.steps[0], Tcp)
+
+
+def _tcp_only(leg: Leg, variant: Variant, port: int) -> Leg:
+    return replace(leg, variant=variant, port=port, steps=(Tcp(seconds=6.0),))
+
+
+def _other_names(leg: Leg, situation: Situation, repeats: int) -> list[Leg]:
+    innocent = _with_name(leg.steps, situation.innocent_name)
+    legs = [replace(leg, variant="other_name", steps=innocent)] * repeats
+    legs.append(replace(leg, variant="no_name", steps=_with_name(leg.steps, "none")))
+    if situation.deliberate:
+        # The service's name to somebody else's address: it sets off a name filter on purpose.
+        same_family = [ip for ip in situation.control_addresses if (":" in ip) == (":" in leg.address.ip)]
+        for ip in same_family[:repeats]:
+            somewhere = Address(ip=ip, said_by=("control",))
+            legs.append(
+                replace(leg, variant="name_to_control", address=somewhere, steps=_up_to_tls(leg.steps))
+            )
+    return legs
+
+
+def _with_name(steps: Sequence[AnyStep], name: str) -> tuple[AnyStep, ...]:
+    """The same steps saying another name; who answers is recorded, and no particular answer is expected."""
+    changed: list[AnyStep] = []
+    for step in steps:
+        match step:
+            case Tls() | Quic():
+                changed.append(msgspec.structs.replace(step, sni=name, identity="recorded"))
+            case Http():
+                changed.append(Http(method=step.method, path=step.path, cap=step.cap, seconds=step.seconds))
+            case _:
+                changed.append(step)
+    return tuple(changed)
+
+
+def _up_to_tls(steps: Sequence[AnyStep]) -> tuple[AnyStep, ...]:
+    kept: list[AnyStep] = []
+    for step in steps:
+        match step:
+            case Tls() | Quic():
+                kept.append(msgspec.structs.replace(step, identity="recorded"))
+                break
+            case _:
+                kept.append(step)
+    return tuple(kept)
+
+
+def _beside_silence(leg: Leg) -> list[Leg]:
+    """An address is silent over UDP: does it answer without the STUN cookie, does it answer TCP at all?"""
+    ports = dict.fromkeys((leg.port, 443))
+    return [_classic(leg), *(_tcp_only(leg, "tcp", port) for port in ports)]
+
+
+def _classic(leg: Leg) -> Leg:
+    return replace(leg, variant="classic", steps=(Stun(dialect="rfc3489"),))

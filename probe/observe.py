@@ -1,0 +1,141 @@
+"""Do one step and write down what happened; follow one leg to its first failure.
+
+Here, and only here, exceptions become data. Here too everything is counted: observations, bytes, and how
+many flows are open at once, in all and towards one address.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from probe.catalogue import Pace
+from probe.failure import Failure, Kind, StepError, classify
+from probe.model import Chain, Observation
+from probe.plan import Leg
+from probe.record import Record
+from probe.step import Facts, Flow, Net, Step
+from probe.steps import AnyFacts, Quic, Tls
+
+
+class Observer:
+    """Observes steps on one network, within a pace and a budget of bytes."""
+
+    def __init__(self, net: Net, pace: Pace, anchors: Mapping[str, str], *, max_bytes: int) -> None:
+        self.net, self.anchors, self.max_bytes = net, anchors, max_bytes
+        self.sent = self.received = 0
+        self._pace = pace
+        self._flows = asyncio.Semaphore(pace.flows)
+        self._hosts: dict[str, asyncio.Semaphore] = {}
+        self._next_start: dict[str, float] = {}
+        self._ids = 0
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether more bytes may be spent."""
+        return self.sent + self.received < self.max_bytes
+
+    @asynccontextmanager
+    async def flow(
+        self, host: str, ip: str | None, port: int, *, announce: Callable[[Facts], None] | None = None
+    ) -> AsyncIterator[Flow]:
+        """A flow in its turn: not too many at once, and not two to one address at the same instant."""
+        per_host = self._hosts.setdefault(ip or "", asyncio.Semaphore(self._pace.per_host if ip else 512))
+        async with per_host, self._flows:
+            if ip is not None:
+                await self._wait_for_turn(ip)
+            flow = Flow(net=self.net, host=host, ip=ip, port=port, anchors=self.anchors)
+            if announce is not None:
+                flow.announce = announce
+            try:
+                yield flow
+            finally:
+                flow.close()
+
+    async def _wait_for_turn(self, ip: str) -> None:
+        now = self.net.now()
+        start = max(now, self._next_start.get(ip, now))
+        self._next_start[ip] = start + self._pace.gap
+        if start > now:
+            await asyncio.sleep(start - now)
+
+    async def observe(
+        self, flow: Flow, step: Step, into: list[Observation], *, shared: bool = False
+    ) -> Observation:
+        """Do one step and append what happened. Raises nothing for what the network did.
+
+        A cancelled step is appended as interrupted, and the cancellation goes on. On a `shared` link
+        other observations are under way: its bytes are counted when the flow is closed.
+        """
+        self._ids += 1
+        number, at, began, before = self._ids, self.net.utc(), self.net.now(), _tally(flow)
+        facts: Facts | Record | None = None
+        failure: Failure | None = Failure(kind=Kind.INTERRUPTED)
+        try:
+            async with asyncio.timeout(step.seconds):
+                facts = await step.run(flow)
+            failure = None
+        except Exception as error:  # noqa: BLE001 - the one place where exceptions become data
+            failure = classify(error)
+            facts = error.partial if isinstance(error, StepError) else None
+        finally:
+            after = before if shared else _tally(flow)
+            self.sent += after[0] - before[0]
+            self.received += after[1] - before[1]
+            socket = flow.sockets[-1] if flow.sockets else None
+            observation = Observation(
+                id=number,
+                step=type(step).__name__.lower(),
+                at=at,
+                seconds=round(self.net.now() - began, 6),
+                sent=after[0] - before[0],
+                received=after[1] - before[1],
+                source_port=socket.local_port() if socket else None,
+                facts=_kept(facts),
+                failure=failure,
+                tcp=socket.tcp_info() if socket else None,
+            )
+            into.append(observation)
+        return observation
+
+    def count(self, flow: Flow) -> None:
+        """Count the bytes of a flow whose observations were `shared`."""
+        sent, received = _tally(flow)
+        self.sent += sent
+        self.received += received
+
+    async def follow(self, leg: Leg, into: list[Chain]) -> None:
+        """The leg's steps in order, to the first failure; the chain is appended, an interrupted one too."""
+        observations: list[Observation] = []
+        try:
+            async with self.flow(leg.host, leg.address.ip, leg.port) as flow:
+                for step in leg.steps:
+                    observation = await self.observe(flow, step, observations)
+                    if observation.failure is not None:
+                        break
+        finally:
+            if observations:
+                into.append(chain_of(leg, observations))
+
+
+def chain_of(leg: Leg, observations: list[Observation]) -> Chain:
+    """The record of a leg that was followed."""
+    family: Literal[4, 6] = leg.address.family
+    return Chain(
+        variant=leg.variant,
+        host=leg.host,
+        port=leg.port,
+        ip=leg.address.ip,
+        family=family,
+        said_by=leg.address.said_by,
+        sni=next((step.sni for step in leg.steps if isinstance(step, Tls | Quic)), ""),
+        observations=tuple(observations),
+    )
+
+
+def _kept(facts: object) -> AnyFacts | None:
+    return facts if isinstance(facts, AnyFacts) else None
+
+
+def _tally(flow: Flow) -> tuple[int, int]:
+    return sum(link.sent for link in flow.sockets), sum(link.received for link in flow.sockets)

@@ -1,0 +1,191 @@
+"""What to measure, at which addresses, in which order. Pure; what to ask next is follow_up's."""
+
+import ipaddress
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from probe.catalogue import Catalogue, Control, Resolver, Service, Target
+from probe.model import Variant
+from probe.steps import AnyStep, Dns
+from probe.steps.dns import Type
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user asked for."""
+
+    only: tuple[str, ...] = ()  # purposes or steps
+    tests: Literal["default", "extended", "all"] = "default"
+    tiers: tuple[str, ...] = ("core",)
+    families: tuple[int, ...] = (4, 6)
+    seconds: float | None = None  # None: the settings' limits
+    max_bytes: int | None = None
+    label: str = ""
+    country: str = ""  # overrides what the network says
+    kind: Literal["mobile", "fixed", "wifi", "other", "unknown"] = "unknown"
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One target to measure. `service` is empty for a control."""
+
+    service: str
+    target: Target
+    vital: bool = False  # whether the purpose is dead without this target's group
+
+    @property
+    def control(self) -> Control | None:
+        """The target, if it is a control."""
+        return self.target if isinstance(self.target, Control) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One name to ask one resolver for."""
+
+    resolver: Resolver
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """An address of a target, and who said so."""
+
+    ip: str
+    said_by: tuple[str, ...]
+
+    @property
+    def family(self) -> Literal[4, 6]:
+        """4 or 6."""
+        return 6 if ":" in self.ip else 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """One chain to follow: which question it asks, where, and by which steps."""
+
+    variant: Variant
+    address: Address
+    port: int
+    host: str
+    steps: tuple[AnyStep, ...]
+
+
+def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options, country: str) -> list[Job]:
+    """Targets and controls in one random order, so that both see the network at the same moments."""
+    chosen = [
+        Job(service=service.service, target=target, vital=_is_vital(service, target))
+        for service in services
+        for target in service.targets
+        if target.tier in options.tiers and _wanted(target, options)
+    ]
+    chosen += [
+        Job(service="", target=control)
+        for control in catalogue.controls
+        if control.tier in options.tiers and control.country in ("", country)
+    ]
+    random.Random(options.seed).shuffle(chosen)
+    return chosen
+
+
+def _is_vital(service: Service, target: Target) -> bool:
+    """A call needs all of its groups; messaging needs those the service names."""
+    return target.purpose == "calls" or (target.group or target.name) in service.vital
+
+
+def _wanted(target: Target, options: Options) -> bool:
+    words = {target.purpose, *(type(step).__name__.lower() for step in target.steps)}
+    return not options.only or bool(words & set(options.only))
+
+
+def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Question]]:
+    """For every host name of the jobs, whom to ask for its addresses."""
+    asked: dict[str, list[Question]] = {}
+    for job in todo:
+        host = job.target.host
+        if not host or is_address(host) or host in asked or not needs_address(job.target):
+            continue
+        asked[host] = [
+            Question(resolver=resolver, name=host, type="A+AAAA")
+            for resolver in catalogue.settings.resolvers
+            if resolver.scope == "all" or any(host == control.host for control in catalogue.controls)
+        ]
+    return asked
+
+
+def needs_address(target: Target) -> bool:
+    """Whether the target is reached at an address; a target that only asks the DNS is not."""
+    return not isinstance(target.steps[0], Dns)
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_bogon(ip: str, own_networks: Sequence[str]) -> bool:
+    """Whether no public service can have this address; such an answer is never connected to."""
+    address = ipaddress.ip_address(ip)
+    if any(address in ipaddress.ip_network(network) for network in own_networks):
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    # The well-known NAT64 prefix (RFC 6052) is not global, and right behind DNS64.
+    if address in ipaddress.ip_network("64:ff9b::/96"):
+        return False
+    return not (mapped or address).is_global
+
+
+def addresses(
+    target: Target, said: Mapping[str, Sequence[str]], catalogue: Catalogue, options: Options
+) -> list[Address]:
+    """Whom to talk to: each resolver's first answers in turn, then the catalogue's, capped per family."""
+    sources = dict(said)
+    fixed = list(target.addresses) or ([target.host] if is_address(target.host) else [])
+    random.Random(options.seed).shuffle(fixed)
+    if fixed:
+        sources["catalogue"] = fixed
+    said_by: dict[str, list[str]] = {}
+    for rank in range(max((len(ips) for ips in sources.values()), default=0)):
+        for source, ips in sources.items():
+            if rank < len(ips):
+                said_by.setdefault(ips[rank], []).append(source)
+    chosen: list[Address] = []
+    for family in options.families:
+        usable = [
+            ip
+            for ip in said_by
+            if (6 if ":" in ip else 4) == family and not is_bogon(ip, catalogue.settings.own_networks)
+        ]
+        limit = catalogue.settings.limits.addresses
+        chosen += [Address(ip=ip, said_by=tuple(said_by[ip])) for ip in usable[:limit]]
+    return chosen
+
+
+def first_round(target: Target, found: Sequence[Address]) -> list[Leg]:
+    """The target's own steps at every address."""
+    return [
+        Leg(variant="target", address=address, port=target.port, host=target.host, steps=target.steps)
+        for address in found
+    ]
+
+
+def lookup_legs(target: Target, resolvers: Sequence[Resolver], families: Sequence[int]) -> list[Leg]:
+    """The same question to every plain resolver, for a target that is a name rather than an endpoint."""
+    legs = []
+    for resolver in resolvers:
+        ip = next((ip for ip in resolver.addresses if (6 if ":" in ip else 4) in families), None)
+        if resolver.over == "udp" and ip is not None:
+            address = Address(ip=ip, said_by=(resolver.name,))
+            port = resolver.port or 53
+            legs.append(
+                Leg(variant="target", address=address, port=port, host=target.host, steps=target.steps)
+            )
+    return legs

@@ -1,0 +1,229 @@
+"""What was seen, counted: of one target over one address family, and of the controls beside it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from probe.failure import Kind
+from probe.model import Chain, Document, Measurement, Observation, Variant
+from probe.steps import HttpFacts, QuicFacts, StunFacts, TlsFacts, TurnFacts
+
+OWN: tuple[Variant, ...] = ("target", "again")
+INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
+
+
+def failure_of(chain: Chain) -> Observation | None:
+    """The observation a chain ended in, if it failed."""
+    last = chain.observations[-1] if chain.observations else None
+    return last if last is not None and last.failure is not None else None
+
+
+def worked(observation: Observation) -> bool:
+    """Whether the step's own protocol went through, even if the answer was not the expected one."""
+    failure = observation.failure
+    return failure is None or (failure.kind is Kind.UNEXPECTED and observation.facts is not None)
+
+
+def at_step(chain: Chain, step: str) -> Observation | None:
+    """The chain's observation of a step."""
+    return next((o for o in chain.observations if o.step == step), None)
+
+
+def ids(chains: Iterable[Chain]) -> tuple[int, ...]:
+    """The observations that say how the chains ended."""
+    return tuple(chain.observations[-1].id for chain in chains if chain.observations)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One target over one address family (0: a target that is only a question to resolvers)."""
+
+    measurement: Measurement
+    family: int
+
+    def tries(self, *variants: Variant) -> list[Chain]:
+        """The chains that asked one of these questions."""
+        return [
+            chain
+            for chain in self.measurement.chains
+            if chain.family == self.family and chain.variant in variants and chain.observations
+        ]
+
+    def passed(self, *variants: Variant) -> list[Chain]:
+        """Those that went through to their last step."""
+        return [chain for chain in self.tries(*variants) if failure_of(chain) is None]
+
+    def failed(self, *variants: Variant) -> list[Chain]:
+        """Those that did not, for a reason on the path or at the peer."""
+        return [chain for chain in self.tries(*variants) if _is_evidence(chain)]
+
+    @cached_property
+    def failures(self) -> list[Observation]:
+        """How the target's own tries failed."""
+        return [o for chain in self.failed(*OWN) if (o := failure_of(chain)) is not None]
+
+    @cached_property
+    def step(self) -> str:
+        """The step in which the own tries failed most often."""
+        return _most_common(o.step for o in self.failures)
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """The kind of failure that was most common in that step."""
+        word = _most_common(o.failure.kind for o in self.failures if o.step == self.step and o.failure)
+        return Kind(word) if word else None
+
+    @property
+    def port(self) -> int:
+        """The target's port."""
+        own = self.tries(*OWN)
+        return own[0].port if own else 0
+
+    @property
+    def ips(self) -> set[str]:
+        """The addresses its own tries went to."""
+        return {chain.ip for chain in self.tries(*OWN) if chain.ip}
+
+    @property
+    def is_udp(self) -> bool:
+        """Whether the target is reached by datagrams."""
+        own = self.tries(*OWN)
+        return bool(own) and own[0].observations[0].step in ("stun", "turn", "quic")
+
+
+def _is_evidence(chain: Chain) -> bool:
+    observation = failure_of(chain)
+    return (
+        observation is not None and observation.failure is not None and observation.failure.kind.is_evidence
+    )
+
+
+def _most_common(words: Iterable[str]) -> str:
+    counted = Counter(words).most_common(1)
+    return counted[0][0] if counted else ""
+
+
+def identity_shown(chain: Chain) -> bool:
+    """Whether the peer of this chain proved to be who the target names (web PKI, pinned root or key)."""
+    return any(
+        isinstance(o.facts, TlsFacts | QuicFacts) and o.facts.identity in ("verified", "pinned")
+        for o in chain.observations
+    )
+
+
+def leaf(chain: Chain) -> str:
+    """The digest of the certificate that the peer of this chain showed."""
+    for observation in chain.observations:
+        if isinstance(observation.facts, TlsFacts | QuicFacts) and observation.facts.chain:
+            return observation.facts.chain[0].sha256
+    return ""
+
+
+def issuer(chain: Chain) -> str:
+    """Who signed that certificate, by name."""
+    for observation in chain.observations:
+        if isinstance(observation.facts, TlsFacts | QuicFacts) and observation.facts.chain:
+            return observation.facts.chain[-1].issuer
+    return ""
+
+
+def is_slow_start(observation: Observation) -> bool:
+    """Whether packets of this observation had to be sent again."""
+    if observation.tcp is not None and observation.step == "tcp":
+        return observation.tcp.retransmits > 0 or observation.seconds > 0.95
+    if isinstance(observation.facts, StunFacts | TurnFacts):
+        return observation.facts.transmissions > 1
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How the controls of one kind fared."""
+
+    alive: int = 0  # controls that answered at least once
+    total: int = 0
+    tries: int = 0  # tries at those that are alive
+    failures: int = 0  # and how many of them failed
+    evidence: tuple[int, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """At least half of the controls answer, and those that do answer four times in five."""
+        return self.alive > 0 and 2 * self.alive >= self.total and 5 * self.failures <= self.tries
+
+    @property
+    def dead(self) -> bool:
+        """Controls were asked and none answered."""
+        return self.total > 0 and self.alive == 0
+
+
+class Controls:
+    """The controls of a run, asked by step, family, port and class."""
+
+    def __init__(self, document: Document) -> None:
+        self.measurements = [m for m in document.measurements if m.purpose == "control" and not m.service]
+
+    def readings(self, family: int, *, roles: tuple[str, ...] = ("control", "load")) -> list[Reading]:
+        """One reading per control that was tried over this family."""
+        readings = [Reading(m, family) for m in self.measurements if m.role in roles]
+        return [reading for reading in readings if reading.tries(*OWN)]
+
+    def health(
+        self,
+        step: str,
+        family: int,
+        *,
+        ports: tuple[int, ...] = (),
+        classes: tuple[str, ...] = (),
+        not_port: int = -1,
+    ) -> Health:
+        """How this step fared at the controls that reached it."""
+        alive = total = tries = failures = 0
+        evidence: list[int] = []
+        for reading in self.readings(family):
+            if (ports and reading.port not in ports) or reading.port == not_port:
+                continue
+            if classes and reading.measurement.control_class not in classes:
+                continue
+            seen = [o for chain in reading.tries(*OWN) if (o := at_step(chain, step)) is not None]
+            seen = [o for o in seen if o.failure is None or o.failure.kind.is_evidence]
+            if not seen:
+                continue
+            good = sum(map(worked, seen))
+            total += 1
+            evidence.append(seen[-1].id)
+            if good:
+                alive += 1
+                tries += len(seen)
+                failures += len(seen) - good
+        return Health(alive=alive, total=total, tries=tries, failures=failures, evidence=tuple(evidence[:6]))
+
+    def of_kind(self, step: str, family: int, port: int) -> Health:
+        """The controls nearest to a target: the same step on the same port, else the same step."""
+        same_port = self.health(step, family, ports=(port,))
+        if same_port.alive:
+            return same_port
+        anywhere = self.health(step, family, not_port=53 if port != 53 else -1)
+        if step == "turn" and not anywhere.total:
+            return self.of_kind("stun", family, port)
+        return anywhere
+
+    def silent_port(self, step: str, family: int, port: int) -> Health | None:
+        """The health of the controls on this port, if all are silent there while others answer elsewhere."""
+        here = self.health(step, family, ports=(port,))
+        elsewhere = self.health(step, family, not_port=port)
+        beyond_dns = [
+            r for r in self.readings(family) if r.port not in (53, port) and r.passed(*OWN) and r.is_udp
+        ]
+        return here if here.dead and elsewhere.alive and beyond_dns else None
+
+    def clock_offsets(self) -> list[float]:
+        """How far our clock is ahead of the Date headers of controls, in seconds."""
+        return [
+            o.facts.clock_ahead
+            for m in self.measurements
+            for chain in m.chains
+            for o in chain.observations
+            if isinstance(o.facts, HttpFacts) and o.facts.clock_ahead is not None
+        ]

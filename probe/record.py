@@ -1,0 +1,89 @@
+"""What is written down: frozen records, their JSON lines, and the texts and addresses that may be kept.
+
+Three families share one base. A `Record` is a fact or a verdict: unknown keys are tolerated, so that an
+older program reads a newer file. A `Setting` is something a person wrote in TOML: unknown keys are
+refused by name. A `Private` is an address of the volunteer: it can be compared, and it cannot be
+written, because nothing here or in msgspec knows how to encode it.
+"""
+
+import ipaddress
+import re
+from typing import Any
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that lands in a result file."""
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Something a person writes in a configuration file."""
+
+
+class Private:
+    """An address of the volunteer: compare it, derive from it, never write it."""
+
+    __slots__ = ("_ip", "_port")
+
+    def __init__(self, ip: str, port: int = 0) -> None:
+        self._ip = ipaddress.ip_address(ip.split("%", 1)[0])
+        self._port = port
+
+    def __repr__(self) -> str:
+        return "<private>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Private) and (self._ip, self._port) == (other._ip, other._port)
+
+    def __hash__(self) -> int:
+        return hash((self._ip, self._port))
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an address of the volunteer is never serialised")
+
+    def same_host(self, other: "Private") -> bool:
+        """Whether both are the same host, whatever the port."""
+        return self._ip == other._ip
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return self._ip.version
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the address is routed on the public internet."""
+        return self._ip.is_global
+
+    def reversed_name(self, *, zone4: str, zone6: str) -> str:
+        """The name under which an address-to-network service answers for this address."""
+        digits = self._ip.reverse_pointer.rsplit(".", 2)[0]
+        return f"{digits}.{zone4 if self._ip.version == 4 else zone6}"
+
+    def open(self) -> str:
+        """The address in clear, for a look-up that stays on this machine or for a socket."""
+        return str(self._ip)
+
+
+_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+
+
+def line(record: Record) -> bytes:
+    """One JSON line, newline included."""
+    return _ENCODER.encode(record) + b"\n"
+
+
+_ADDRESS_LIKE = re.compile(r"\d{1,3}(?:[.\-_]\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}")
+_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+
+
+def peer_text(raw: bytes | str, *, limit: int = 80) -> str:
+    """What a peer said in its own words, as far as it may be kept.
+
+    A realm, a reason phrase or a server header is chosen by the other side, and block pages like to
+    print the visitor's address: a text in which anything looks like an address is withheld whole.
+    """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = _PRINTABLE.sub("?", text[: 4 * limit]).strip()[:limit]
+    return "withheld: it holds an address" if _ADDRESS_LIKE.search(text) else text

@@ -1,0 +1,310 @@
+"""What the whole network does, judged before any service is: controls only, first match wins.
+
+A regime other than `normal` explains failures, and so takes away the right to speak of a service.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+
+from probe.failure import Kind
+from probe.model import Chain, Document, Finding, Regime
+from probe.reading import (
+    OWN,
+    Controls,
+    Reading,
+    at_step,
+    failure_of,
+    identity_shown,
+    is_slow_start,
+    issuer,
+    leaf,
+)
+from probe.resolution import Resolution, opened, resolutions
+from probe.steps import HttpFacts, TcpFacts
+
+_FOREIGN = ("foreign-large", "foreign-hosting")
+_DAY = 86400.0
+_TOO_SLOW = 8_000.0  # bytes/s below which handshakes of many services at once fail on their own
+_SLOW_LANE = 64_000.0  # bytes/s; reported slow lanes outside an allowlist ran at about 14 kB/s
+_LONG_WAY = 0.8  # seconds of median connect time
+
+
+@dataclass(frozen=True)
+class Network:
+    """Everything the regimes are read from."""
+
+    document: Document
+
+    @cached_property
+    def controls(self) -> Controls:
+        """The controls."""
+        return Controls(self.document)
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """All control readings, both families, portal canaries too."""
+        roles = ("control", "load", "portal")
+        return [reading for family in (4, 6) for reading in self.controls.readings(family, roles=roles)]
+
+    @cached_property
+    def chains(self) -> list[Chain]:
+        """The controls' own tries."""
+        return [chain for reading in self.readings for chain in reading.tries(*OWN)]
+
+    @cached_property
+    def names(self) -> dict[str, Resolution]:
+        """What resolvers said."""
+        return resolutions(self.document)
+
+    def untrusted(self, *codes: str) -> list[Chain]:
+        """Control tries whose peer's identity failed with one of these codes."""
+        return [
+            chain
+            for chain in self.chains
+            if (o := failure_of(chain)) is not None
+            and o.failure is not None
+            and o.failure.kind is Kind.UNTRUSTED
+            and o.failure.code in codes
+        ]
+
+    def genuine(self) -> list[Chain]:
+        """Control tries whose peer proved its name."""
+        return [chain for chain in self.chains if identity_shown(chain)]
+
+    def alive(self, *classes: str) -> list[Reading]:
+        """Controls of these classes that answered anything beyond the canaries and port 53."""
+        return [
+            r
+            for r in self.readings
+            if r.measurement.control_class in classes and r.passed(*OWN) and r.measurement.role != "portal"
+        ]
+
+    def asked(self, *classes: str) -> list[Reading]:
+        """Controls of these classes that were tried."""
+        return [
+            r
+            for r in self.readings
+            if r.measurement.control_class in classes and r.measurement.role != "portal"
+        ]
+
+    def speeds(self, *classes: str) -> list[float]:
+        """Bytes per second of the load controls' bodies."""
+        found = []
+        for reading in self.readings:
+            if reading.measurement.role != "load" or reading.measurement.control_class not in classes:
+                continue
+            for chain in reading.tries(*OWN):
+                observation = at_step(chain, "http")
+                facts = observation.facts if observation else None
+                if isinstance(facts, HttpFacts) and facts.body_bytes > 8192 and facts.body_seconds > 0:
+                    found.append(facts.body_bytes / facts.body_seconds)
+        return found
+
+
+def _nothing_answers(network: Network) -> bool:
+    chains = [c for m in network.document.measurements for c in m.chains if c.variant in OWN]
+    beyond_dns = [c for c in chains if c.port != 53 and c.observations and c.observations[0].step != "dns"]
+    return not any(c.observations[0].failure is None for c in beyond_dns)
+
+
+def _canary_is_wrong(network: Network) -> bool:
+    canaries = [r for r in network.readings if r.measurement.role == "portal"]
+    wrong = [
+        r
+        for r in canaries
+        if any(
+            o.step == "http" and o.failure is not None and o.failure.kind is Kind.UNEXPECTED
+            for o in r.failures
+        )
+    ]
+    right = [r for r in canaries if r.passed(*OWN)]
+    return bool(wrong) and not right and not network.genuine()
+
+
+def _one_face_for_all(network: Network) -> bool:
+    """Unrelated TLS controls show one certificate that is for neither."""
+    strangers = network.untrusted("name_mismatch", "self_signed", "unknown_issuer")
+    faces = {leaf(chain) for chain in strangers}
+    hosts = {chain.host for chain in strangers}
+    return len(hosts) >= 2 and len(faces) == 1 and not network.genuine()
+
+
+def _one_address_for_all(network: Network) -> bool:
+    """The machine's own resolver gives one and the same answer to unrelated names."""
+    control_hosts = {chain.host for chain in network.chains} | {
+        lookup.name for lookup in network.document.lookups if lookup.name
+    }
+    said = [network.names[h].system_ips for h in control_hosts if h in network.names]
+    told = [frozenset(ips) for ips in said if ips]
+    return len(told) >= 4 and len(set(told)) == 1 and not network.genuine()
+
+
+def _dates_are_wrong(network: Network) -> bool:
+    late = {chain.host for chain in network.untrusted("expired", "not_yet_valid")}
+    genuine = {chain.host for chain in network.genuine()}
+    offsets = network.controls.clock_offsets()
+    skewed = bool(offsets) and abs(median(offsets)) > _DAY
+    return (len(late) >= 2 and len(late) > len(genuine)) or (skewed and bool(late))
+
+
+def _strangers_sign_all(network: Network) -> bool:
+    strangers = network.untrusted("unknown_issuer", "self_signed", "invalid")
+    hosts = {chain.host for chain in strangers}
+    genuine = {chain.host for chain in network.genuine()}
+    return len(hosts) >= 2 and len(hosts) > len(genuine) and len({issuer(c) for c in strangers}) <= 2
+
+
+def _only_home_answers(network: Network) -> bool:
+    foreign = network.asked(*_FOREIGN)
+    return len(foreign) >= 3 and not network.alive(*_FOREIGN) and bool(network.alive("domestic"))
+
+
+def _udp_is_dead(network: Network) -> bool:
+    udp = [r for r in network.readings if r.is_udp and r.port != 53]
+    answered = [r for r in udp if r.passed(*OWN) or r.passed("classic")]
+    return len(udp) >= 2 and not answered and bool(network.genuine() or _tcp_works(network))
+
+
+def _tcp_works(network: Network) -> bool:
+    return any(at_step(chain, "tcp") and failure_of(chain) is None for chain in network.chains)
+
+
+def _outside_is_slow(network: Network) -> bool:
+    outside, home = network.speeds(*_FOREIGN), network.speeds("domestic")
+    if not outside:
+        return False
+    slow = median(outside) < _SLOW_LANE
+    return slow and bool(home) and median(outside) < 0.25 * median(home)
+
+
+def _too_poor(network: Network) -> bool:
+    families = [network.controls.health("tcp", family) for family in (4, 6)]
+    sick = [h for h in families if h.total >= 2 and h.alive and not h.good]
+    well = [h for h in families if h.total >= 2 and h.good]
+    connects = [
+        o.facts.connect for c in network.chains for o in c.observations if isinstance(o.facts, TcpFacts)
+    ]
+    observed = [o for c in network.chains for o in c.observations if o.step in ("tcp", "stun", "turn")]
+    resent = sum(map(is_slow_start, observed))
+    speeds = network.speeds(*_FOREIGN, "domestic")
+    return (
+        (bool(sick) and not well)
+        or (len(connects) >= 3 and median(connects) > _LONG_WAY)
+        or (len(observed) >= 6 and resent > 0.3 * len(observed))
+        or (bool(speeds) and median(speeds) < _TOO_SLOW)
+    )
+
+
+def _ipv6_is_broken(network: Network) -> bool:
+    six = [r for r in network.readings if r.family == 6]
+    refused_at_home = [
+        r for r in six if any(o.failure and o.failure.code == "ENETUNREACH" for o in r.failures)
+    ]
+    return (
+        len(six) >= 2
+        and not any(r.passed(*OWN) for r in six)
+        and len(refused_at_home) < len(six)
+        and network.controls.health("tcp", 4).good
+    )
+
+
+def _tunnelled(network: Network) -> bool:
+    return network.document.run.vantage.tunnel
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimeRule:
+    """One line of the table of regimes."""
+
+    regime: Regime
+    when: Callable[[Network], bool]
+    because: str
+
+
+REGIMES: tuple[RegimeRule, ...] = (
+    RegimeRule(regime="offline", when=_nothing_answers, because="nothing on the internet answers from here"),
+    RegimeRule(
+        regime="portal",
+        when=lambda n: _canary_is_wrong(n) or _one_face_for_all(n) or _one_address_for_all(n),
+        because="a sign-in page answers instead of the internet; sign in and measure again",
+    ),
+    RegimeRule(
+        regime="clock_wrong",
+        when=_dates_are_wrong,
+        because="the clock of this machine is wrong, so certificates cannot be judged",
+    ),
+    RegimeRule(
+        regime="intercepted",
+        when=_strangers_sign_all,
+        because="something between here and the internet opens all TLS connections (a company or security"
+        " product does this)",
+    ),
+    RegimeRule(
+        regime="allowlist",
+        when=_only_home_answers,
+        because="only listed or domestic addresses answer; nothing foreign does, whatever the service",
+    ),
+    RegimeRule(
+        regime="no_udp",
+        when=_udp_is_dead,
+        because="no UDP gets through except to the DNS; office and guest networks do this",
+    ),
+    RegimeRule(
+        regime="foreign_slow",
+        when=_outside_is_slow,
+        because="everything foreign is slow from here while domestic servers are fast",
+    ),
+    RegimeRule(
+        regime="too_poor",
+        when=_too_poor,
+        because="the connection is too slow or loses too much to tell interference from bad luck",
+    ),
+    RegimeRule(
+        regime="tunnelled",
+        when=_tunnelled,
+        because="a VPN or proxy is active, so this is not the network's own behaviour",
+    ),
+    RegimeRule(
+        regime="ipv6_broken",
+        when=_ipv6_is_broken,
+        because="IPv6 is configured here and reaches nothing; the verdicts are about IPv4",
+    ),
+)
+
+
+def regimes(network: Network) -> list[RegimeRule]:
+    """All that apply, the decisive one first; empty on a normal network."""
+    return [rule for rule in REGIMES if rule.when(network)]
+
+
+def findings(network: Network) -> list[Finding]:
+    """What else is true of the network, and no service's fault."""
+    found = [Finding(rule=f"regime.{rule.regime}", because=rule.because) for rule in regimes(network)]
+    blocked = [
+        (resolver, lookup)
+        for resolver, lookup in opened(network.document).items()
+        if lookup.observations and lookup.observations[-1].failure is not None
+    ]
+    for resolver, lookup in blocked:
+        last = lookup.observations[-1]
+        found.append(
+            Finding(
+                rule="dns.encrypted",
+                because=f"the encrypted resolver {resolver} cannot be used ({last.step} fails)",
+                evidence=(last.id,),
+            )
+        )
+    quic = [network.controls.health("quic", family) for family in (4, 6)]
+    stun = [network.controls.health("stun", family, not_port=53) for family in (4, 6)]
+    if any(h.dead for h in quic) and not any(h.alive for h in quic) and any(h.alive for h in stun):
+        evidence = tuple(i for h in quic for i in h.evidence)
+        found.append(
+            Finding(
+                rule="quic.dropped",
+                because="QUIC is not answered by any control while other UDP is",
+                evidence=evidence,
+            )
+        )
+    return found

@@ -1,0 +1,291 @@
+"""From a run's facts to verdicts: targets by the rules, then groups, then purposes, then families.
+
+Within a group one reachable target is enough. Every group is needed: a purpose whose vital group is cut
+is cut, one that lost another group is impaired. Families are judged apart and then together. A regime
+takes back every statement about a service that the network's own condition explains.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from probe import rules
+from probe.contrast import Case
+from probe.model import Chain, Document, Judgement, Measurement, Purpose, Regime, State, Verdict
+from probe.reading import OWN, Controls, Reading, identity_shown, ids
+from probe.regime import Network, findings, regimes
+from probe.resolution import Resolution, Tampering, resolutions, tampering
+
+# Which regimes explain a failure away, and for what.
+_EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
+_EXPLAINS_FAILURE: tuple[Regime, ...] = (
+    "allowlist", "foreign_slow", "too_poor", "intercepted", "clock_wrong", "tunnelled",
+)  # fmt: skip
+_SAD: tuple[State, ...] = ("blocked", "likely_blocked", "degraded", "unreachable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """What is concluded of a target, a group, or a purpose over one family."""
+
+    state: State
+    mechanism: str = ""
+    rule: str = ""
+    because: str = ""
+    evidence: tuple[int, ...] = ()
+    identity: bool | None = None
+    udp: bool = False
+
+
+def judge(document: Document) -> Judgement:
+    """What the run means, by today's rules. Pure: the same document gives the same judgement."""
+    network = Network(document)
+    applying = regimes(network)
+    # A broken IPv6 is told beside whatever else is true, and explains nothing over IPv4.
+    regime: Regime = applying[0].regime if applying else "normal"
+    services: dict[str, list[Measurement]] = defaultdict(list)
+    for measurement in document.measurements:
+        if measurement.service:
+            services[measurement.service].append(measurement)
+    court = _Court(document, {rule.regime: rule.because for rule in applying})
+    return Judgement(
+        rules=rules.VERSION,
+        regime=regime,
+        findings=tuple(findings(network)),
+        services={name: court.service(measurements) for name, measurements in services.items()},
+    )
+
+
+class _Court:
+    def __init__(self, document: Document, regimes: dict[Regime, str]) -> None:
+        self.document, self.regimes = document, regimes
+        self.controls = Controls(document)
+        self.names = resolutions(document)
+        self.by_family = {
+            family: [r for m in document.measurements if (r := Reading(m, family)).tries(*OWN)]
+            for family in (4, 6)
+        }
+        self.resolver_is_well = _resolver_is_well(document, self.names)
+        self.injections = sum(len(resolution.injected()) for resolution in self.names.values())
+
+    def service(self, measurements: Sequence[Measurement]) -> dict[str, Verdict]:
+        purposes: tuple[Purpose, ...] = ("messaging", "calls", "web")
+        return {p: self.purpose(p, [m for m in measurements if m.purpose == p]) for p in purposes}
+
+    def purpose(self, purpose: Purpose, measurements: Sequence[Measurement]) -> Verdict:
+        if not measurements:
+            because = f"no test of this service's {purpose} without an account is known, or none was chosen"
+            return Verdict(state="not_tested", rule="none.known", because=because)
+        by_family = {family: self._over(family, measurements) for family in (4, 6)}
+        tried = {family: c for family, c in by_family.items() if c.state != "not_tested"}
+        if not tried:
+            tried = {0: self._untried(measurements)}
+        overall = self._after_regime(_together(tried, self._is_split(measurements)))
+        return Verdict(
+            state=overall.state,
+            mechanism=overall.mechanism or None,
+            rule=overall.rule,
+            because=overall.because,
+            evidence=tuple(sorted(set(overall.evidence)))[:40],
+            families={str(f): self._after_regime(c).state for f, c in tried.items() if f},
+            identity="not asked"
+            if overall.identity is None
+            else "proved"
+            if overall.identity
+            else "not proved",
+        )
+
+    def _over(self, family: int, measurements: Sequence[Measurement]) -> Conclusion:
+        if family == 6 and "ipv6_broken" in self.regimes:
+            return Conclusion(
+                state="not_tested", rule="regime.ipv6_broken", because=self.regimes["ipv6_broken"]
+            )
+        groups: dict[str, list[Conclusion]] = defaultdict(list)
+        vital: set[str] = set()
+        for measurement in measurements:
+            conclusion = self._target(Reading(measurement, family))
+            if conclusion.state != "not_tested":
+                groups[measurement.group].append(conclusion)
+                if measurement.vital:
+                    vital.add(measurement.group)
+        return _groups_together({name: _group(c) for name, c in groups.items()}, vital)
+
+    def _target(self, reading: Reading) -> Conclusion:
+        if not reading.tries(*OWN):
+            return Conclusion(state="not_tested", rule="none.tried")
+        case = Case(
+            reading=reading,
+            controls=self.controls,
+            service=[
+                r
+                for r in self.by_family[reading.family]
+                if r.measurement.service == reading.measurement.service
+            ],
+            everything=self.by_family[reading.family],
+            document=self.document,
+        )
+        rule = rules.decide(case)
+        words = rule.words(case)
+        own = reading.passed(*OWN) if rule.state == "reachable" else reading.tries(*OWN)
+        conclusion = Conclusion(
+            state=rule.state,
+            mechanism=rule.mechanism.format(**words),
+            rule=rule.id,
+            because=rule.because.format(**words),
+            evidence=ids(own) + _beside(rule.state, case),
+            identity=_identity(reading) if rule.state == "reachable" else None,
+            udp=reading.is_udp,
+        )
+        lie = self._tampering(reading.measurement, own=reading.tries(*OWN))
+        return conclusion if lie is None else _with_lie(conclusion, lie, reading)
+
+    def _tampering(self, measurement: Measurement, *, own: Sequence[Chain]) -> Tampering | None:
+        host = own[0].host if own else ""
+        resolution = self.names.get(host)
+        if resolution is None:
+            return None
+        return tampering(
+            resolution, measurement.chains, resolver_is_well=self.resolver_is_well, injections=self.injections
+        )
+
+    def _untried(self, measurements: Sequence[Measurement]) -> Conclusion:
+        """No address of any target could be tried: say what the look-ups said."""
+        if all(m.ended == "not_attempted" for m in measurements):
+            return Conclusion(state="not_tested", rule="none.time", because="the run ended before its turn")
+        return Conclusion(
+            state="inconclusive",
+            rule="dns.nothing",
+            because="no resolver gave an address for it: retired, or the DNS does not work here",
+        )
+
+    def _is_split(self, measurements: Sequence[Measurement]) -> bool:
+        """Both families are healthy at the controls, so a difference between them is about the service."""
+        return all(self.controls.health("tcp", family).good for family in (4, 6)) and bool(measurements)
+
+    def _after_regime(self, conclusion: Conclusion) -> Conclusion:
+        for regime in self.regimes:
+            if regime in _EXPLAINS_ALL:
+                because = self.regimes[regime]
+                return Conclusion(state="not_tested", rule=f"regime.{regime}", because=because)
+            explains = regime in _EXPLAINS_FAILURE or (regime == "no_udp" and conclusion.udp)
+            if explains and conclusion.state in _SAD:
+                return replace(
+                    conclusion,
+                    state="inconclusive",
+                    mechanism="",
+                    rule=f"regime.{regime}",
+                    because=self.regimes[regime],
+                )
+        return conclusion
+
+
+def _resolver_is_well(document: Document, names: dict[str, Resolution]) -> bool:
+    """Whether the machine's own resolver resolves unrelated names: controls' hosts."""
+    hosts = {c.host for m in document.measurements if not m.service for c in m.chains}
+    return len([h for h in hosts if h in names and names[h].system_ips]) >= 2
+
+
+def _identity(reading: Reading) -> bool:
+    return any(identity_shown(chain) for chain in reading.passed(*OWN))
+
+
+def _beside(state: State, case: Case) -> tuple[int, ...]:
+    """The contrasting tries and the controls a sad verdict also rests on."""
+    if state not in _SAD:
+        return ()
+    others = [
+        c for c in case.reading.measurement.chains if c.family == case.reading.family and c.variant not in OWN
+    ]
+    return ids(others) + case.control_evidence
+
+
+def _with_lie(conclusion: Conclusion, lie: Tampering, reading: Reading) -> Conclusion:
+    """A target whose name is tampered with: cut for whoever believes the resolver."""
+    still_reached = [chain for chain in reading.passed(*OWN) if "system" in chain.said_by]
+    state: State = "degraded" if still_reached else "blocked"
+    return replace(
+        conclusion,
+        state=state,
+        mechanism=lie.mechanism,
+        rule=lie.rule,
+        because=lie.because,
+        evidence=lie.evidence + conclusion.evidence,
+        udp=False,
+    )
+
+
+def _first(conclusions: Iterable[Conclusion], *states: State) -> Conclusion | None:
+    return next((c for state in states for c in conclusions if c.state == state), None)
+
+
+def _group(members: list[Conclusion]) -> Conclusion:
+    """One reachable member is enough; a blocked one beside it is an impairment."""
+    works = _first(members, "reachable")
+    cut = _first(members, "blocked", "degraded")
+    if works is None:
+        worst = _first(members, "degraded", "blocked", "unreachable", "inconclusive")
+        assert worst is not None
+        return replace(worst, udp=all(m.udp for m in members if m.state == worst.state))
+    if cut is not None:
+        return replace(
+            cut,
+            state="degraded",
+            because=f"another way works, but {cut.because}",
+            evidence=cut.evidence + works.evidence,
+        )
+    return replace(works, identity=any(m.identity for m in members))
+
+
+def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusion:
+    if not groups:
+        return Conclusion(state="not_tested", rule="none.tried")
+    conclusions = list(groups.values())
+    cut_vital = _first(
+        [c for name, c in groups.items() if name in vital], "blocked", "unreachable", "inconclusive"
+    )
+    if cut_vital is not None:
+        return cut_vital
+    works = _first(conclusions, "reachable", "degraded")
+    if works is None:
+        worst = _first(conclusions, "blocked", "unreachable", "inconclusive")
+        assert worst is not None
+        return worst
+    evidence = tuple(i for c in conclusions for i in c.evidence)
+    cut = _first(conclusions, "blocked")
+    if cut is not None:
+        return replace(
+            cut, state="degraded", because=f"partly: {_partly(groups, cut)}", evidence=cut.evidence
+        )
+    impaired = _first(conclusions, "degraded")
+    if impaired is not None:
+        return impaired
+    lost = _first(conclusions, "unreachable")
+    if lost is not None:
+        return replace(lost, because=f"partly: {_partly(groups, lost)}")
+    return replace(works, identity=any(c.identity for c in conclusions), evidence=evidence)
+
+
+def _partly(groups: dict[str, Conclusion], worst: Conclusion) -> str:
+    names = [name for name, c in groups.items() if c.state == worst.state]
+    return f"{', '.join(names)} of {len(groups)} ({worst.because})"
+
+
+def _together(families: dict[int, Conclusion], split_counts: bool) -> Conclusion:
+    """Both families as one: what works over one family and is cut over the other is impaired."""
+    conclusions = list(families.values())
+    if len({c.state for c in conclusions}) == 1:
+        evidence = tuple(i for c in conclusions for i in c.evidence)
+        return replace(conclusions[0], evidence=evidence, identity=_any_identity(conclusions))
+    works = _first(conclusions, "reachable")
+    sad = _first(conclusions, "blocked", "degraded", "unreachable")
+    if works is not None and sad is not None:
+        if sad.state == "unreachable" and not split_counts:
+            return works
+        family = next(f for f, c in families.items() if c is sad)
+        return replace(sad, state="degraded", rule=sad.rule, because=f"over IPv{family} only: {sad.because}")
+    return works or sad or conclusions[0]
+
+
+def _any_identity(conclusions: Sequence[Conclusion]) -> bool | None:
+    said = [c.identity for c in conclusions if c.identity is not None]
+    return any(said) if said else None

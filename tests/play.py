@@ -1,0 +1,45 @@
+"""Play the peer of a dialogue from a script: no socket, no clock."""
+
+from collections.abc import Iterable
+
+from probe.dialogue import Dialogue, Heard, Listen, Read, Send, T
+from probe.failure import Closed
+
+
+def play(
+    dialogue: Dialogue[T], script: Iterable[bytes | None | Heard], *, tick: float = 0.01
+) -> tuple[list[bytes], T]:
+    """Run a dialogue; `script` is what it reads or hears in turn (None is silence, the end is a closed stream).
+
+    Returns what it sent and what it returned. Time moves by `tick` per act and by the whole wait on silence.
+    """
+    sent: list[bytes] = []
+    lines = iter(script)
+    now, rest, answer = 0.0, b"", None
+    try:
+        while True:
+            act = dialogue.send(answer)  # type: ignore[arg-type]
+            now += tick
+            match act:
+                case Send():
+                    sent.append(act.data)
+                    answer = now  # type: ignore[assignment]
+                case Read():
+                    while len(rest) < act.count:
+                        piece = next(lines, None)
+                        if piece is None:
+                            raise Closed("the script ended")
+                        rest += piece.data if isinstance(piece, Heard) else piece
+                    answer, rest = rest[: act.count], rest[act.count :]  # type: ignore[assignment]
+                case Listen():
+                    heard = Heard(rest, now) if rest else next(lines, None)
+                    rest = b""
+                    if isinstance(heard, bytes):
+                        heard = Heard(heard, now)
+                    if heard is None:
+                        now += act.seconds
+                    answer = heard  # type: ignore[assignment]
+    except StopIteration as end:
+        return sent, end.value
+    finally:
+        dialogue.close()

@@ -1,0 +1,293 @@
+"""Whole documents and their verdicts: the scenarios that need no packets."""
+
+from typing import Any
+
+from probe.failure import Kind
+from probe.model import Chain, Document, Lookup, Verdict
+from probe.step import TcpInfo
+from probe.verdict import judge
+from tests.build import (
+    FACTS,
+    chain,
+    control,
+    document,
+    healthy_controls,
+    looked_up,
+    measured,
+    saw,
+    tls_facts,
+    works,
+)
+
+
+def messaging(doc: Document, service: str = "paperplane") -> Verdict:
+    return judge(doc).services[service]["messaging"]
+
+
+def calls(doc: Document, service: str = "paperplane") -> Verdict:
+    return judge(doc).services[service]["calls"]
+
+
+def reset(variant: str = "target", **where: Any) -> Chain:
+    return chain(saw("tcp"), saw("tls", Kind.RESET), variant=variant, **where)
+
+
+def test_a_service_that_answers_with_its_certificate_is_reachable_and_proved() -> None:
+    verdict = messaging(document(measured(works("tcp", "tls", "http"))))
+
+    assert (verdict.state, verdict.identity, verdict.families) == ("reachable", "proved", {"4": "reachable"})
+
+
+def test_a_bare_connection_is_reachable_and_not_proved() -> None:
+    assert messaging(document(measured(works("tcp")))).identity == "not proved"
+
+
+def test_a_purpose_without_targets_is_not_tested_and_says_why() -> None:
+    verdict = calls(document(measured(works("tcp"))))
+
+    assert verdict.state == "not_tested"
+    assert "without an account" in verdict.because
+
+
+def test_a_name_that_fails_at_unrelated_servers_too_is_blocked_by_name() -> None:
+    target = measured(
+        reset(), reset("again"), reset("again"),
+        works("tcp", "tls", variant="other_name"), works("tcp", "tls", variant="no_name"),
+        reset("name_to_control", ip="9.9.9.1"), reset("name_to_control", ip="9.9.9.2"),
+    )  # fmt: skip
+    verdict = messaging(document(target))
+
+    assert (verdict.state, verdict.mechanism, verdict.rule) == (
+        "blocked",
+        "tls.reset.name",
+        "name.everywhere",
+    )
+
+
+def test_a_reset_under_its_own_name_alone_is_not_called_blocking() -> None:
+    stranger = tls_facts("name_mismatch")
+    other = [
+        chain(saw("tcp"), saw("tls", facts=stranger), variant=v)
+        for v in ("other_name", "other_name", "no_name")
+    ]
+    verdict = messaging(document(measured(reset(), reset("again"), reset("again"), reset("again"), *other)))
+
+    assert (verdict.state, verdict.rule) == ("unreachable", "name.open")
+
+
+def test_a_reset_under_its_own_name_is_blocking_when_the_server_proves_itself_under_another() -> None:
+    other = [works("tcp", "tls", variant=v) for v in ("other_name", "other_name", "no_name")]
+    verdict = messaging(document(measured(reset(), reset("again"), reset("again"), reset("again"), *other)))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "tls.reset.name")
+
+
+def test_a_reset_faster_than_the_round_trip_is_blocking() -> None:
+    tries = [
+        chain(saw("tcp"), saw("tls", Kind.RESET, seconds=0.004), variant=v)
+        for v in ("target", "again", "again")
+    ]
+    assert messaging(document(measured(*tries))).state == "blocked"
+
+
+def test_a_hello_that_never_arrives_while_others_do_is_dropped_by_name() -> None:
+    info = TcpInfo(acked=1, received=0, retransmits=4, rtt=0.03)
+    tries = [
+        chain(saw("tcp", sent=0), saw("tls", Kind.TIMEOUT, sent=517, tcp=info), variant=v)
+        for v in ("target", "again", "again")
+    ]
+    others = [works("tcp", "tls", variant=v) for v in ("other_name", "no_name")]
+    verdict = messaging(document(measured(*tries, *others)))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "tls.dropped.name")
+
+
+def test_a_silent_address_is_unreachable_because_an_outage_looks_the_same() -> None:
+    tries = [chain(saw("tcp", Kind.TIMEOUT), variant=v) for v in ("target", "again", "again")]
+    verdict = messaging(document(measured(*tries)))
+
+    assert (verdict.state, verdict.mechanism) == ("unreachable", "tcp.dropped.address")
+
+
+def test_a_status_451_is_the_services_own_refusal() -> None:
+    refused = chain(saw("tcp"), saw("tls"), saw("http", Kind.UNEXPECTED, code="451", facts=FACTS["http"]))
+    verdict = messaging(document(measured(refused)))
+
+    assert (verdict.state, verdict.mechanism) == ("unreachable", "service.refuses")
+
+
+def silent(variant: str = "target", ip: str = "5.5.5.5", port: int = 1400) -> Chain:
+    return chain(saw("stun", Kind.SILENT, code="5"), variant=variant, ip=ip, port=port, host="")
+
+
+def test_stun_that_passes_only_without_its_cookie_is_blocked_by_payload() -> None:
+    target = measured(
+        silent(),
+        silent("again"),
+        works("stun", variant="classic", port=1400),
+        purpose="calls",
+        target="relay",
+    )
+    verdict = calls(document(target))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "stun.dropped.payload")
+
+
+def test_silent_relays_that_answer_tcp_are_blocked_by_address() -> None:
+    refused = chain(saw("tcp", Kind.REFUSED), variant="tcp", ip="5.5.5.6", port=443)
+    relay = measured(
+        silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), refused,
+        purpose="calls", target="relay",
+    )  # fmt: skip
+    verdict = calls(document(relay))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "udp.dropped.address")
+
+
+def test_one_silent_relay_is_not_enough() -> None:
+    alive = chain(saw("tcp"), variant="tcp")
+    relay = measured(silent(), silent("again"), alive, purpose="calls", target="relay")
+
+    assert calls(document(relay)).state == "unreachable"
+
+
+def test_a_relay_that_was_never_confirmed_decides_nothing() -> None:
+    relay = measured(silent(), silent("again"), purpose="calls", target="relay", support="inferred")
+
+    assert calls(document(relay)).state == "inconclusive"
+
+
+def test_a_tcp_relay_beside_blocked_udp_relays_means_degraded() -> None:
+    alive = chain(saw("tcp"), variant="tcp")
+    udp = measured(
+        silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), alive,
+        purpose="calls", target="relay-udp", group="relay",
+    )  # fmt: skip
+    tcp = measured(works("tcp", "tls", "turn"), purpose="calls", target="relay-tls", group="relay")
+    verdict = calls(document(udp, tcp))
+
+    assert (verdict.state, verdict.mechanism) == ("degraded", "udp.dropped.address")
+
+
+def test_when_the_controls_are_silent_too_nothing_is_said_of_the_service() -> None:
+    dead = [control(silent(ip=f"9.9.9.{i}", port=1400), target=f"stun-{i}") for i in range(3)]
+    https = [control(works("tcp", "tls", "http", ip=f"9.9.9.{i}"), target=f"https-{i}") for i in range(3)]
+    relay = measured(silent(), silent("again"), purpose="calls", target="relay")
+    judgement = judge(document(relay, controls=[*dead, *https]))
+
+    assert judgement.regime == "no_udp"
+    assert judgement.services["paperplane"]["calls"].state == "inconclusive"
+
+
+def test_one_reachable_target_of_a_group_is_enough() -> None:
+    down = measured(chain(saw("tcp", Kind.TIMEOUT)), target="old", group="chat")
+    up = measured(works("tcp", "tls"), target="new", group="chat")
+
+    assert messaging(document(down, up)).state == "reachable"
+
+
+def test_some_data_centres_that_do_not_answer_must_not_read_as_works() -> None:
+    verdict = messaging(
+        document(
+            measured(works("tcp"), target="dc1"),
+            measured(chain(saw("tcp", Kind.TIMEOUT), ip="5.5.5.6"), target="dc2"),
+        )
+    )
+
+    assert verdict.state == "unreachable"
+    assert verdict.because.startswith("partly: dc2 of 2")
+
+
+def names_for(*systems: str, code: str = "") -> list[Lookup]:
+    host = "chat.example.org"
+    system = looked_up(host, "system", code=code) if code else looked_up(host, "system", *systems)
+    return [system, looked_up(host, "udp", "5.5.5.5"), looked_up(host, "doh", "5.5.5.5")]
+
+
+def test_a_name_that_only_the_systems_resolver_denies_is_dns_tampering() -> None:
+    target = measured(works("tcp", "tls", said_by=("udp", "doh")))
+    verdict = messaging(document(target, lookups=names_for(code="NXDOMAIN")))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "dns.nxdomain")
+
+
+def test_a_bogus_address_is_dns_tampering() -> None:
+    target = measured(works("tcp", "tls", said_by=("udp", "doh")))
+
+    assert messaging(document(target, lookups=names_for("10.10.34.34"))).mechanism == "dns.bogon"
+
+
+def test_a_false_server_behind_the_systems_address_is_dns_spoofing() -> None:
+    false = chain(
+        saw("tcp"), saw("tls", Kind.UNTRUSTED, code="unknown_issuer"), ip="6.6.6.6", said_by=("system",)
+    )
+    target = measured(false, works("tcp", "tls", said_by=("udp", "doh")))
+
+    assert messaging(document(target, lookups=names_for("6.6.6.6"))).mechanism == "dns.spoofed"
+
+
+def test_a_name_that_nobody_knows_any_more_is_no_block() -> None:
+    host = "old.example.org"
+    gone = [looked_up(host, resolver, code="NXDOMAIN") for resolver in ("system", "udp", "doh")]
+    verdict = messaging(document(measured(), lookups=gone))
+
+    assert verdict.state in ("inconclusive", "not_tested")
+
+
+def test_two_answers_to_one_question_are_an_injection() -> None:
+    host = "chat.example.org"
+    lookups = [
+        looked_up(host, "system", "6.6.6.6"),
+        looked_up(host, "udp", "6.6.6.6", further=[["5.5.5.5"]]),
+        looked_up(host, "udp-2", "6.6.6.6", further=[["5.5.5.5"]]),
+        looked_up(host, "doh", "5.5.5.5"),
+    ]
+    false = chain(saw("tcp", Kind.TIMEOUT), ip="6.6.6.6", said_by=("system", "udp", "udp-2"))
+    verdict = messaging(document(measured(false, works("tcp", "tls", said_by=("doh",))), lookups=lookups))
+
+    assert verdict.mechanism in ("dns.injected", "dns.spoofed")
+    assert verdict.state == "blocked"
+
+
+def test_a_cut_over_ipv4_alone_is_an_impairment() -> None:
+    six = [
+        control(works("tcp", "tls", ip=f"2600::{i}", host=f"six{i}.example.net"), target=f"six-{i}")
+        for i in range(3)
+    ]
+    four = [chain(saw("tcp", Kind.TIMEOUT), variant=v) for v in ("target", "again", "again")]
+    target = measured(*four, works("tcp", "tls", ip="2600::5"))
+    verdict = messaging(document(target, controls=[*healthy_controls(), *six]))
+
+    assert verdict.state == "degraded"
+    assert verdict.families == {"4": "unreachable", "6": "reachable"}
+
+
+def test_several_services_with_one_strangers_certificates_are_intercepted_by_the_network() -> None:
+    bad = tls_facts("unknown_issuer", leaf="cc", issuer="CN=Stranger")
+
+    def stranger(variant: str = "target") -> Chain:
+        return chain(
+            saw("tcp"), saw("tls", Kind.UNTRUSTED, code="unknown_issuer", facts=bad), variant=variant
+        )
+
+    doc = document(
+        measured(stranger(), stranger("again")), measured(stranger(), stranger("again"), service="northmail")
+    )
+    verdict = messaging(doc)
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "tls.replaced")
+
+
+def test_one_service_with_an_unknown_issuer_is_left_open() -> None:
+    bad = chain(
+        saw("tcp"), saw("tls", Kind.UNTRUSTED, code="unknown_issuer", facts=tls_facts("unknown_issuer"))
+    )
+
+    assert messaging(document(measured(bad))).state == "unreachable"
+
+
+def test_every_sad_verdict_names_its_evidence() -> None:
+    verdict = messaging(document(measured(reset(), reset("again"), reset("again"))))
+
+    assert verdict.evidence
+    assert verdict.because
