@@ -1,9 +1,9 @@
 """What can be measured: services, controls and settings, read from `configs/` or refused in one sentence.
 
-    configs/probe.toml            Settings: resolvers, pace, limits, names
-    configs/controls.toml         Controls: targets whose answer says how the network is
-    configs/services/*.toml       Service: one messenger each
-    configs/trust/*.pem           trust anchors that targets name
+configs/probe.toml            Settings: resolvers, pace, limits, names
+configs/controls.toml         Controls: targets whose answer says how the network is
+configs/services/*.toml       Service: one messenger each
+configs/trust/*.pem           trust anchors that targets name
 """
 
 import hashlib
@@ -78,7 +78,9 @@ class Service(Setting):
     source: str
     checked: date
     targets: Annotated[tuple[Target, ...], Meta(min_length=1)]
-    networks: tuple[str, ...] = ()  # prefixes the operator publishes; an answer outside is a flag, not a verdict
+    networks: tuple[
+        str, ...
+    ] = ()  # prefixes the operator publishes; an answer outside is a flag, not a verdict
     vital: tuple[Name, ...] = ()  # groups without which messaging is dead; calls need all of theirs
 
 
@@ -171,7 +173,9 @@ def load(folder: Path) -> Catalogue:
     for path in sorted((folder / "services").glob("*.toml")):
         service = _read(path, Service, digest)
         if service.service != path.stem:
-            raise ConfigError(str(path), "service", f"is {service.service!r} but the file is called {path.name}")
+            raise ConfigError(
+                str(path), "service", f"is {service.service!r} but the file is called {path.name}"
+            )
         services.append(service)
     if not services:
         raise ConfigError(str(folder / "services"), "", "there is no service here")
@@ -279,7 +283,9 @@ def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) ->
             _check_pins(step.pins, file, f"{key}.pins")
             if step.sni == "host" and not target.host:
                 raise ConfigError(file, f"{key}.sni", "is 'host', but the target has none")
-        if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
+        if isinstance(step, Turn) and bool(step.username or step.secret) != bool(
+            step.password or step.secret
+        ):
             raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
         stream = stream or step.gives == "stream"
 

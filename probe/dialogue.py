@@ -57,9 +57,9 @@ class Send(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Ask the driver for exactly `count` bytes."""
+    """Ask the driver for exactly `size` bytes."""
 
-    count: int
+    size: int
 
 
 class Listen(NamedTuple):
@@ -106,7 +106,7 @@ async def converse(link: Link, dialogue: Dialogue[T]) -> T:
                     await link.send(act.data)
                     answer = link.now() - began
                 case Read():
-                    answer = await _exactly(link, act.count)
+                    answer = await _exactly(link, act.size)
                 case Listen():
                     answer = await _within(link, act.seconds, began)
     except StopIteration as end:

@@ -146,10 +146,14 @@ def classify(error: BaseException) -> Failure:
             code = errno.errorcode.get(error.errno, str(error.errno))
             return Failure(kind=Kind.INTERNAL, code=code, detail="an operating system error without a kind")
         case MemoryError() | ImportError():
-            return Failure(kind=Kind.UNSUPPORTED, code=type(error).__name__, detail="not possible on this machine")
+            return Failure(
+                kind=Kind.UNSUPPORTED, code=type(error).__name__, detail="not possible on this machine"
+            )
         case _:
             # The text of a foreign exception may hold anything, an address too: only its type is kept.
-            return Failure(kind=Kind.INTERNAL, code=type(error).__name__, detail="unclassified error in the probe")
+            return Failure(
+                kind=Kind.INTERNAL, code=type(error).__name__, detail="unclassified error in the probe"
+            )
 
 
 def _tls_failure(error: ssl.SSLError) -> Failure:
@@ -159,5 +163,7 @@ def _tls_failure(error: ssl.SSLError) -> Failure:
         alert = reason.split("ALERT_", 1)[1].lower()
         return Failure(kind=Kind.REJECTED, code=alert, detail="the peer answered with a TLS alert")
     if reason in ("UNRECOGNIZED_NAME", "TLSV1_UNRECOGNIZED_NAME"):
-        return Failure(kind=Kind.REJECTED, code="unrecognized_name", detail="the peer answered with a TLS alert")
+        return Failure(
+            kind=Kind.REJECTED, code="unrecognized_name", detail="the peer answered with a TLS alert"
+        )
     return Failure(kind=Kind.MALFORMED, code=reason.lower(), detail="the peer's bytes are not acceptable TLS")

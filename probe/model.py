@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from probe.failure import Failure
 from probe.record import Record
 from probe.step import TcpInfo
@@ -168,7 +166,7 @@ class End(Record, tag_field="record", tag="end"):
 AnyLine: TypeAlias = Run | Lookup | Measurement | Judgement | End
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+class Document(Record):
     """A whole result file in memory; `end` and `judgement` are missing where a run was cut off."""
 
     run: Run

@@ -192,11 +192,16 @@ class UdpLink(_SocketLink):
 async def _readable(sock: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(sock, _mark, ready)
     try:
         await ready
     finally:
         loop.remove_reader(sock)
+
+
+def _mark(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def _ttl(ancillary: list[tuple[int, int, bytes]]) -> int | None:

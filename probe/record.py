@@ -8,16 +8,27 @@ written, because nothing here or in msgspec knows how to encode it.
 
 import ipaddress
 import re
-from typing import Any
+from typing import Any, dataclass_transform
 
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class _Frozen(msgspec.StructMeta):
+    """Frozen and keyword-only for every subclass; msgspec and type checkers would forget it otherwise."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **config: Any
+    ) -> "_Frozen":
+        config = {"frozen": True, "kw_only": True, "omit_defaults": True} | config
+        return super().__new__(mcs, name, bases, namespace, **config)
+
+
+class Record(msgspec.Struct, metaclass=_Frozen):
     """Something that lands in a result file."""
 
 
-class Setting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Setting(msgspec.Struct, metaclass=_Frozen, forbid_unknown_fields=True):
     """Something a person writes in a configuration file."""
 
 

@@ -1,6 +1,7 @@
 """Play the peer of a dialogue from a script: no socket, no clock."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from probe.dialogue import Dialogue, Heard, Listen, Read, Send, T
 from probe.failure import Closed
@@ -15,22 +16,23 @@ def play(
     """
     sent: list[bytes] = []
     lines = iter(script)
-    now, rest, answer = 0.0, b"", None
+    answer: Any = None
+    now, rest = 0.0, b""
     try:
         while True:
-            act = dialogue.send(answer)  # type: ignore[arg-type]
+            act = dialogue.send(answer)
             now += tick
             match act:
                 case Send():
                     sent.append(act.data)
-                    answer = now  # type: ignore[assignment]
+                    answer = now
                 case Read():
-                    while len(rest) < act.count:
+                    while len(rest) < act.size:
                         piece = next(lines, None)
                         if piece is None:
                             raise Closed("the script ended")
                         rest += piece.data if isinstance(piece, Heard) else piece
-                    answer, rest = rest[: act.count], rest[act.count :]  # type: ignore[assignment]
+                    answer, rest = rest[: act.size], rest[act.size :]
                 case Listen():
                     heard = Heard(rest, now) if rest else next(lines, None)
                     rest = b""
@@ -38,7 +40,7 @@ def play(
                         heard = Heard(heard, now)
                     if heard is None:
                         now += act.seconds
-                    answer = heard  # type: ignore[assignment]
+                    answer = heard
     except StopIteration as end:
         return sent, end.value
     finally:
