@@ -170,6 +170,10 @@ class _Session:
                     return None
         finally:
             names.sink(Lookup(resolver=resolver.name, name="", type="", observations=tuple(seen)))
+        if resolver.over == "https":
+            from probe.http_link import connection
+
+            connection(flow)  # before the flow is copied for each question
         return flow
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from probe.record import Private
 from probe.step import SocketLink, TcpInfo
 
 CHUNK = 65536
@@ -55,7 +56,7 @@ class SystemNet:
         try:
             if local_port:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(("::" if sock.family == socket.AF_INET6 else "0.0.0.0", local_port))
+                sock.bind(("", local_port))
             sock.connect((ip, port))
         except BaseException:
             sock.close()
@@ -113,6 +114,9 @@ class _SocketLink:
 
     def local_port(self) -> int:
         return int(self._sock.getsockname()[1])
+
+    def local_address(self) -> Private:
+        return Private(self._sock.getsockname()[0])
 
     def close(self) -> None:
         self._sock.close()

@@ -14,7 +14,6 @@ from typing import Literal, Protocol, TypeAlias
 from probe.dialogue import Link
 from probe.record import Private, Record, Setting
 
-
 Need: TypeAlias = Literal["address", "stream", "name"]
 Gift: TypeAlias = Literal["stream"] | None
 
@@ -44,6 +43,10 @@ class SocketLink(Link, Protocol):
 
     def local_port(self) -> int:
         """The source port; it identifies a flow, not a person."""
+        ...
+
+    def local_address(self) -> Private:
+        """Our own address on this link."""
         ...
 
     def close(self) -> None:
@@ -90,6 +93,8 @@ class Flow:
     sockets: list[SocketLink] = field(default_factory=list)
     link: Link | None = None
     alpn: str = ""
+    # What the http step keeps for the next question on the same connection.
+    http: object = None
     # PEM texts by the name that `trust` gives them (configs/trust/<name>.pem).
     anchors: Mapping[str, str] = field(default_factory=dict)
     # Called with the facts so far when a step goes on listening after its answer is good enough to use.

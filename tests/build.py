@@ -6,12 +6,12 @@ from itertools import count
 from typing import Any, cast
 
 from probe.failure import Failure, Kind
+from probe.identity import Certificate
 from probe.model import Chain, Document, Lookup, Measurement, Observation, Run, Vantage, Variant
 from probe.step import TcpInfo
 from probe.steps import AnyFacts, DnsFacts, HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
 from probe.steps.dns import Answer
 from probe.steps.stun import StunAnswer
-from probe.steps.tls import Certificate
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _ids = count(1)

@@ -1,8 +1,22 @@
 """Ask one HTTP question on the very link that was measured: HTTP/1.1 or 2, as ALPN decided."""
 
-from typing import Literal
+import base64
+import hashlib
+import json
+import secrets
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urljoin, urlsplit
 
+from probe.failure import Unexpected, Unsupported
+from probe.record import peer_text
 from probe.step import Facts, Flow, Need, Step
+
+if TYPE_CHECKING:
+    import httpx
+
+_AGENT = "Mozilla/5.0"
 
 
 class HttpFacts(Facts):
@@ -43,4 +57,121 @@ class Http(Step):
 
     async def run(self, flow: Flow) -> HttpFacts:
         """Ask. Raises Unexpected, with the facts as `partial`, where an expectation is not met."""
-        raise NotImplementedError
+        from probe.http_link import exchange
+
+        if self.websocket is not None and flow.alpn == "h2":
+            raise Unsupported("a WebSocket upgrade needs HTTP/1.1")
+        path, hops = self.path, 0
+        while True:
+            response, body, complete, times = await exchange(
+                flow, self.method, _url(flow, path), headers=self._headers(flow), content=None, cap=self.cap
+            )
+            location = response.headers.get("location", "")
+            if hops >= self.redirects or not _stays(flow, location, response.status_code):
+                break
+            path, hops = _path(urljoin(_url(flow, path), location)), hops + 1
+        facts = self._facts(flow, response, body, complete, times, hops)
+        problem = self._problem(facts, body)
+        if problem:
+            raise Unexpected(problem[1], code=problem[0], partial=facts)
+        return facts
+
+    def _headers(self, flow: Flow) -> list[tuple[str, str]]:
+        given = {name.lower(): value for name, value in self.headers.items()}
+        # Identity: a compressed body could grow without bounds, and digests are taken of what was sent.
+        headers = {
+            "host": flow.host or flow.address,
+            "user-agent": _AGENT,
+            "accept": "*/*",
+            "accept-encoding": "identity",
+        }
+        if self.websocket is not None:
+            headers |= {
+                "connection": "Upgrade",
+                "upgrade": "websocket",
+                "sec-websocket-version": "13",
+                "sec-websocket-key": base64.b64encode(secrets.token_bytes(16)).decode(),
+            }
+            if self.websocket:
+                headers["sec-websocket-protocol"] = ", ".join(self.websocket)
+        return list((headers | given).items())
+
+    def _facts(
+        self,
+        flow: Flow,
+        response: "httpx.Response",
+        body: bytes,
+        complete: bool,
+        times: tuple[float, float],
+        hops: int,
+    ) -> HttpFacts:
+        head, end = times
+        location = response.headers.get("location", "")
+        return HttpFacts(
+            version="2" if flow.alpn == "h2" else "1.1",
+            status=response.status_code,
+            first_byte=round(head, 6),
+            body_bytes=len(body),
+            body_seconds=round(end - head, 6),
+            body_complete=complete,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            location_host=peer_text(_host(location)),
+            server=peer_text(response.headers.get("server", "")),
+            missing_headers=tuple(name for name in self.expect_headers if name not in response.headers),
+            clock_ahead=_clock_ahead(flow, response.headers.get("date", "")),
+            redirects=hops,
+        )
+
+    def _problem(self, facts: HttpFacts, body: bytes) -> tuple[str, str] | None:
+        """What is not as this target gives it: code and words."""
+        expected = self.expect_status or ((101,) if self.websocket is not None else ())
+        if expected and facts.status not in expected:
+            return str(facts.status), "another status than this target gives"
+        if facts.missing_headers:
+            return "header", "a header that this target gives is missing"
+        if self.expect_sha256 and facts.body_sha256 != self.expect_sha256:
+            return "digest", "another body than this target gives"
+        if self.expect_json and not _is_json(body):
+            return "json", "the body is not JSON"
+        return None
+
+
+def _url(flow: Flow, path: str) -> str:
+    host = flow.host or (f"[{flow.address}]" if ":" in flow.address else flow.address)
+    return f"https://{host}{path}"
+
+
+def _host(location: str) -> str:
+    try:
+        return urlsplit(location).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _stays(flow: Flow, location: str, status: int) -> bool:
+    return status in (301, 302, 303, 307, 308) and bool(location) and _host(location) in ("", flow.host)
+
+
+def _clock_ahead(flow: Flow, date: str) -> float | None:
+    try:
+        sent = parsedate_to_datetime(date)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    sent = sent.replace(tzinfo=UTC) if sent.tzinfo is None else sent
+    try:
+        return round((flow.net.utc() - sent).total_seconds(), 1)
+    except OverflowError:
+        return None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True

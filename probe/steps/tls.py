@@ -1,31 +1,18 @@
 """Shake hands first, judge the identity afterwards; TLS as a link over the open link."""
 
+import ssl
+from functools import lru_cache
 from typing import Literal
 
-from probe.record import Record
+from probe import hello
+from probe.failure import Untrusted
+from probe.identity import TRUSTED, Certificate, Identity, certificates, judge
 from probe.step import Facts, Flow, Gift, Need, Step
-
-
-class Certificate(Record):
-    """One certificate the peer offered. `der` (base64) is kept only where it was not trusted."""
-
-    sha256: str
-    spki_sha256: str
-    subject: str
-    issuer: str
-    not_before: str
-    not_after: str
-    der: str = ""
-
-
-Identity = Literal[
-    "verified", "pinned", "unchecked", "expired", "not_yet_valid", "self_signed", "unknown_issuer",
-    "name_mismatch", "wrong_pin", "invalid",
-]  # fmt: skip
+from probe.tls_link import TlsLink
 
 
 class TlsFacts(Facts):
-    """Session parameters, our own hello's digest, and who the peer showed itself to be."""
+    """Session parameters, our own hello's digests, and who the peer showed itself to be."""
 
     version: str
     cipher: str
@@ -59,4 +46,51 @@ class Tls(Step):
 
     async def run(self, flow: Flow) -> TlsFacts:
         """Shake hands. Raises Untrusted with the facts as `partial` where identity is required."""
-        raise NotImplementedError
+        name = {"host": flow.host, "none": ""}.get(self.sni, self.sni)
+        link = TlsLink(flow.stream(), _context(self.alpn, self.minimum), name or None)
+        await link.shake_hands()
+        facts = self._facts(flow, link)
+        if self.identity == "required" and facts.identity not in TRUSTED:
+            raise Untrusted(f"the certificate is {facts.identity}", code=facts.identity, partial=facts)
+        flow.link, flow.alpn = link, facts.alpn
+        return facts
+
+    def _facts(self, flow: Flow, link: TlsLink) -> TlsFacts:
+        chain = _offered(link.tls)
+        identity = judge(
+            chain, flow.host, trust=self.trust, pins=self.pins, anchors=flow.anchors, now=flow.net.utc()
+        )
+        said = hello.client_hello(link.hello)
+        cipher = link.tls.cipher()
+        return TlsFacts(
+            version=(link.tls.version() or "").removeprefix("TLSv"),
+            cipher=cipher[0] if cipher else "",
+            alpn=link.tls.selected_alpn_protocol() or "",
+            sni=self.sni,
+            hello_ja4=hello.ja4(said),
+            hello_sha256=hello.digest(said),
+            identity=identity,
+            chain=certificates(chain, keep_der=identity not in TRUSTED),
+        )
+
+
+@lru_cache(maxsize=16)
+def _context(alpn: tuple[str, ...], minimum: str) -> ssl.SSLContext:
+    """A context that believes nobody: the identity is judged after the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+def _offered(tls: ssl.SSLObject) -> list[bytes]:
+    """The chain as the peer offered it. Python 3.13 names this; before, only the object below has it."""
+    public = getattr(tls, "get_unverified_chain", None)
+    if public is not None:
+        return [bytes(der) for der in public()]
+    # ENCODING_DER of _ssl is 2.
+    offered = tls._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]
+    return [certificate.public_bytes(2) for certificate in offered]

@@ -1,0 +1,241 @@
+"""Where we are: network, country, address families, translation; with nothing personal kept.
+
+The public address is learned by STUN from controls, turned into an AS number by a DNS service or a local
+database, and forgotten. Everything happens at once and within a few seconds; what cannot be learned stays
+empty and is measured without.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from probe.catalogue import Catalogue, Control
+from probe.dialogue import converse
+from probe.failure import StepError
+from probe.model import Nat, Vantage
+from probe.plan import Options, is_address
+from probe.record import Private, peer_text
+from probe.step import Flow, Net
+from probe.steps import Dns, DnsFacts, Stun
+from probe.steps.stun import binding, over_udp
+from probe.stun_message import Attribute
+
+_TIME = 4.0  # seconds for everything
+_TUNNEL_TYPE = "65534"  # ARPHRD_NONE (tun, WireGuard), linux/if_arp.h
+_PROXIES = ("all_proxy", "https_proxy", "socks_proxy")
+
+
+async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
+    """Describe the vantage point. Never raises for what the network does."""
+    seen: dict[int, list[Private]] = {4: [], 6: []}
+    networks: list[_Named] = []
+    translation: list[Nat] = []
+    try:
+        async with asyncio.timeout(_TIME):
+            servers = await _servers(net, catalogue, options)
+            await asyncio.gather(
+                *(_mapped(net, ip, port, seen[_family(ip)]) for ip, port in servers[:6]),
+                _translation(net, [s for s in servers if _family(s[0]) == 4], translation),
+            )
+            public = next((a for family in (4, 6) for a in seen[family] if a.is_public), None)
+            if public is not None:
+                networks.append(await _named(net, catalogue, options, public))
+    except TimeoutError:
+        pass
+    found = networks[0] if networks else _Named("", None, "")
+    kind, tunnel = home_network(Path("/"), os.environ)
+    return Vantage(
+        country=options.country or found.country,
+        asn=found.asn,
+        as_name=found.name,
+        kind=options.kind if options.kind != "unknown" else kind,
+        families={str(family): bool(seen[family]) for family in options.families}
+        if any(seen.values())
+        else {},
+        nat=translation[0] if translation else None,
+        tunnel=tunnel,
+        label=options.label,
+    )
+
+
+def _family(ip: str) -> Literal[4, 6]:
+    return 6 if ":" in ip else 4
+
+
+async def _servers(net: Net, catalogue: Catalogue, options: Options) -> list[tuple[str, int]]:
+    """Addresses of foreign STUN controls, both families in turn."""
+    controls = [c for c in catalogue.controls if isinstance(c.steps[0], Stun) and c.class_ != "domestic"]
+    controls = [c for c in controls if c.tier in options.tiers][:4]
+    answers = await asyncio.gather(*(_addresses(net, control) for control in controls))
+    by_family: dict[int, list[tuple[str, int]]] = {4: [], 6: []}
+    for control, ips in zip(controls, answers, strict=True):
+        for family in (4, 6):
+            ip = next((ip for ip in ips if _family(ip) == family and family in options.families), None)
+            if ip is not None:
+                by_family[family].append((ip, control.port))
+    return [s for pair in zip(by_family[4], by_family[6], strict=False) for s in pair] + [
+        s for family in (4, 6) for s in by_family[family][min(len(by_family[4]), len(by_family[6])) :]
+    ]
+
+
+async def _addresses(net: Net, control: Control) -> list[str]:
+    found = list(control.addresses)
+    if control.host and not is_address(control.host):
+        with contextlib.suppress(OSError, TimeoutError, UnicodeError):
+            async with asyncio.timeout(_TIME / 2):
+                found = await net.system_lookup(control.host) + found
+    return found
+
+
+async def _mapped(net: Net, ip: str, port: int, into: list[Private]) -> None:
+    flow = Flow(net=net, host="", ip=ip, port=port)
+    try:
+        async with asyncio.timeout(_TIME / 2):
+            await Stun(transmissions=2).run(flow)
+        into.extend(flow.mapped)
+    except (OSError, StepError, TimeoutError):
+        pass
+    finally:
+        flow.close()
+
+
+async def _translation(net: Net, servers: list[tuple[str, int]], into: list[Nat]) -> None:
+    """Ask two servers from one local port: the same mapping for both, or another for each (RFC 4787)."""
+    if not servers:
+        return
+    answers: list[Private] = []
+    local_port, local = 0, None
+    for ip, port in servers[:2]:
+        flow = Flow(net=net, host="", ip=ip, port=port)
+        try:
+            socket = await flow.udp(local_port=local_port)
+            local_port, local = socket.local_port(), socket.local_address()
+            async with asyncio.timeout(_TIME / 3):
+                exchanged = await converse(socket, over_udp(binding("rfc8489"), 2))
+            mapped = exchanged.answers[0][0].address(Attribute.XOR_MAPPED_ADDRESS)
+            if mapped is None:
+                return
+            answers.append(Private(*mapped))
+        except (OSError, StepError, TimeoutError):
+            return
+        finally:
+            flow.close()
+    if answers and local is not None:
+        same = len(set(answers)) == 1
+        mapping: Literal["endpoint_independent", "endpoint_dependent", "unknown"] = (
+            "unknown" if len(answers) < 2 else "endpoint_independent" if same else "endpoint_dependent"
+        )
+        into.append(Nat(translated=not answers[0].same_host(local), mapping=mapping))
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A network's country, AS number and name."""
+
+    country: str
+    asn: int | None
+    name: str
+
+
+async def _named(net: Net, catalogue: Catalogue, options: Options, public: Private) -> _Named:
+    network = catalogue.settings.network
+    match network.by:
+        case "mmdb":
+            return from_database(Path(network.mmdb), public)
+        case "cymru":
+            resolvers = [r for r in catalogue.settings.resolvers if r.over == "udp"]
+            servers = [
+                (ip, r.port or 53) for r in resolvers for ip in r.addresses if _family(ip) in options.families
+            ]
+            name = public.reversed_name(zone4=network.zone4, zone6=network.zone6)
+            origin = parse_origin(await _text(net, servers, name))
+            if origin.asn is None:
+                return origin
+            described = await _text(net, servers, f"AS{origin.asn}.{network.zone_name}")
+            return _Named(origin.country, origin.asn, parse_name(described))
+        case _:
+            return _Named("", None, "")
+
+
+async def _text(net: Net, servers: list[tuple[str, int]], name: str) -> str:
+    """The first TXT answer of any of the resolvers. The name holds the address: it is sent, not kept."""
+    for ip, port in servers[:3]:
+        flow = Flow(net=net, host="", ip=ip, port=port)
+        try:
+            async with asyncio.timeout(_TIME / 3):
+                facts: DnsFacts = await Dns(name=name, type="TXT", linger=0.0).run(flow)
+            return facts.answer.records[0]
+        except (OSError, StepError, TimeoutError, IndexError):
+            continue
+        finally:
+            flow.close()
+    return ""
+
+
+def parse_origin(text: str) -> _Named:
+    """Read Team Cymru's origin record, "64500 64501 | 192.0.2.0/24 | ZZ | registry | date"."""
+    fields = [field.strip() for field in text.split("|")]
+    if len(fields) < 3 or not fields[0].split()[:1] or not fields[0].split()[0].isdigit():
+        return _Named("", None, "")
+    country = fields[2] if len(fields[2]) == 2 and fields[2].isalpha() else ""
+    return _Named(country.upper(), int(fields[0].split()[0]), "")
+
+
+def parse_name(text: str) -> str:
+    """Read Team Cymru's AS record, "64500 | ZZ | registry | date | NAME - Long name, ZZ"."""
+    fields = [field.strip() for field in text.split("|")]
+    return peer_text(fields[4]) if len(fields) >= 5 else ""
+
+
+def from_database(path: Path, public: Private) -> _Named:
+    """Look the address up in a local MMDB file; its keys differ by publisher."""
+    try:
+        import maxminddb
+
+        with maxminddb.open_database(path) as database:
+            entry = database.get(public.open())
+    except (ImportError, OSError, ValueError):
+        return _Named("", None, "")
+    if not isinstance(entry, dict):
+        return _Named("", None, "")
+    asn = entry.get("autonomous_system_number") or str(entry.get("asn", "")).removeprefix("AS")
+    name = entry.get("autonomous_system_organization") or entry.get("as_name") or entry.get("name") or ""
+    country = entry.get("country_code") or entry.get("country") or ""
+    if isinstance(country, dict):
+        country = country.get("iso_code", "")
+    return _Named(str(country)[:2].upper(), int(str(asn)) if str(asn).isdigit() else None, peer_text(str(name)))
+
+
+def home_network(
+    root: Path, environment: Mapping[str, str]
+) -> tuple[Literal["mobile", "fixed", "wifi", "other", "unknown"], bool]:
+    """What carries the default route (Linux), and whether a tunnel or proxy is active."""
+    interface = _default_interface(root)
+    proxied = any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES)
+    if not interface:
+        return "unknown", proxied
+    about = root / "sys/class/net" / interface
+    with contextlib.suppress(OSError):
+        is_tunnel = (about / "tun_flags").exists() or (about / "type").read_text().strip() == _TUNNEL_TYPE
+        if is_tunnel:
+            return "unknown", True
+    if (about / "wireless").exists():
+        return "wifi", proxied
+    return ("mobile" if interface.startswith(("wwan", "rmnet", "ppp")) else "unknown"), proxied
+
+
+def _default_interface(root: Path) -> str:
+    try:
+        rows = [line.split() for line in (root / "proc/net/route").read_text().splitlines()[1:]]
+    except OSError:
+        return ""
+    # Two half-size routes are how VPN programs override a default route without touching it.
+    halves = [
+        row[0] for row in rows if len(row) > 7 and row[1] in ("00000000", "00000080") and row[7] == "00000080"
+    ]
+    whole = [row[0] for row in rows if len(row) > 7 and row[1] == "00000000" and row[7] == "00000000"]
+    return next(iter(halves + whole), "")
