@@ -1,0 +1,112 @@
+"""How states, regimes, steps and failures are said to people."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probe.model import Chain, Observation, Verdict
+
+STATES = {
+    "reachable": "works",
+    "degraded": "impaired",
+    "blocked": "BLOCKED",
+    "likely_blocked": "likely blocked",
+    "unreachable": "unreachable",
+    "down": "down",
+    "inconclusive": "inconclusive",
+    "not_tested": "not tested",
+}
+COLOURS = {
+    "reachable": "green",
+    "degraded": "yellow",
+    "blocked": "bold red",
+    "likely_blocked": "red",
+    "unreachable": "magenta",
+    "down": "magenta",
+    "inconclusive": "cyan",
+    "not_tested": "dim",
+}
+REGIMES = {
+    "normal": "normal",
+    "offline": "offline",
+    "portal": "sign-in page (captive portal)",
+    "no_udp": "no UDP",
+    "allowlist": "allowlist: only listed addresses pass",
+    "foreign_slow": "foreign traffic slowed",
+    "too_poor": "too poor to judge",
+    "ipv6_broken": "IPv6 broken",
+    "intercepted": "TLS intercepted locally",
+    "clock_wrong": "this machine's clock is wrong",
+    "tunnelled": "VPN or proxy active",
+}
+VARIANTS = {
+    "target": "as the app does it",
+    "again": "once more",
+    "other_name": "with an innocent name",
+    "no_name": "without a name",
+    "name_to_control": "this name at an unrelated server",
+    "other_port": "another port",
+    "classic": "STUN without its cookie",
+    "tcp": "does it answer TCP?",
+    "control_after": "the control once more",
+}
+FAILURES = {
+    "timeout": "no answer in time",
+    "refused": "refused",
+    "reset": "reset",
+    "closed": "closed too early",
+    "unreachable": "no way there",
+    "malformed": "not this protocol",
+    "rejected": "answered no",
+    "untrusted": "identity does not check out",
+    "unexpected": "unexpected answer",
+    "silent": "silence",
+    "unsupported": "not possible on this machine",
+    "interrupted": "interrupted",
+    "internal": "error in the probe",
+}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """A foreign text without control characters; files may come from anybody."""
+    return _CONTROL.sub("?", text)
+
+
+def state(verdict: "Verdict | None") -> str:
+    """One word or two for a verdict's state."""
+    return STATES.get(verdict.state, plain(verdict.state)) if verdict else "not tested"
+
+
+def why(verdict: "Verdict") -> str:
+    """What to print beside a state: the mechanism and the reason."""
+    if verdict.state == "reachable":
+        return "identity proved" if verdict.identity == "proved" else "answers; identity not proved"
+    return plain(f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because)
+
+
+def rung(observation: "Observation") -> str:
+    """One step in words: what was done, how long it took, how it ended."""
+    took = f"{observation.step} {1000 * observation.seconds:.0f} ms"
+    if observation.failure is None:
+        return f"{took} ok{_learned(observation)}"
+    failure = observation.failure
+    code = f" ({plain(failure.code)})" if failure.code else ""
+    sizes = f", {observation.sent} B sent, {observation.received} B received" if observation.sent else ""
+    return f"{took} {FAILURES.get(failure.kind, failure.kind)}{code}{sizes}"
+
+
+def _learned(observation: "Observation") -> str:
+    facts = observation.facts
+    for name in ("status", "identity", "code", "realm"):
+        value = getattr(facts, name, None)
+        if value:
+            return f" [{plain(str(value))}]"
+    return ""
+
+
+def place(chain: "Chain") -> str:
+    """Where a chain went, and who said that address."""
+    where = f"[{chain.ip}]" if chain.ip and ":" in chain.ip else chain.ip or chain.host
+    said = f", said by {', '.join(chain.said_by)}" if chain.said_by else ""
+    return plain(f"{where}:{chain.port} ({VARIANTS.get(chain.variant, chain.variant)}{said})")
