@@ -259,8 +259,10 @@ def _check_targets(targets: tuple[Target, ...], catalogue: Catalogue, file: str,
             raise ConfigError(file, where, "has neither host nor addresses")
         if target.host and not _HOST.match(target.host):
             raise ConfigError(file, f"{where}.host", f"{target.host!r} is not a host name")
-        if (target.purpose == "control") != isinstance(target, Control) and isinstance(target, Control):
-            raise ConfigError(file, f"{where}.purpose", "a control's purpose is 'control'")
+        if (target.purpose == "control") != isinstance(target, Control):
+            raise ConfigError(
+                file, f"{where}.purpose", "'control' is the purpose of controls, and theirs only"
+            )
         _check_addresses(target.addresses, file, f"{where}.addresses")
         if target.checked:
             _check_date(target.checked, file, f"{where}.checked")

@@ -25,6 +25,7 @@ class Situation:
     innocent_name: str
     control_addresses: Sequence[str]
     deliberate: bool
+    spare: Sequence[Address] = ()  # addresses of the target that were not tried yet
 
 
 def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> list[Leg]:
@@ -38,6 +39,8 @@ def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> l
             continue
         for chain in broken[: 2 if turn == 1 else 1]:
             legs += _ask_again(target, chain, turn, done, situation)
+        if turn == 1 and len(broken) == len(first):
+            legs += _fresh_address(target, family, situation)
     return legs
 
 
@@ -86,6 +89,15 @@ def _ask_again(
     if turn == 2 and _refused_with_words(chain):
         legs = []
     return legs
+
+
+def _fresh_address(target: Target, family: int, situation: Situation) -> list[Leg]:
+    """One machine of several may be down: the same question at an address not tried yet."""
+    fresh = [address for address in situation.spare if address.family == family][:1]
+    return [
+        Leg(variant="target", address=address, port=target.port, host=target.host, steps=target.steps)
+        for address in fresh
+    ]
 
 
 def _refused_with_words(chain: Chain) -> bool:

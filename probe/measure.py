@@ -7,7 +7,7 @@ budget or the user, what was measured until then is kept, and what was not says 
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from probe import __version__, follow_up, plan
@@ -26,7 +26,7 @@ from probe.model import (
     Vantage,
 )
 from probe.observe import Observer
-from probe.plan import Job, Leg, Options
+from probe.plan import Address, Job, Leg, Options
 from probe.step import Net
 from probe.vantage import look
 
@@ -65,9 +65,10 @@ class _Round:
             left = max(0.0, self.until - self.observer.net.now())
             self.progress(Progress(done=self.done, total=len(self.todo), what=what, seconds_left=left))
 
-    def situation(self, job: Job) -> follow_up.Situation:
+    def situation(self, job: Job, spare: Sequence[Address]) -> follow_up.Situation:
         """What this target's follow-ups may use."""
         return follow_up.Situation(
+            spare=spare,
             innocent_name=self.catalogue.settings.innocent_name,
             control_addresses=self.control_addresses,
             deliberate=self.options.tests != "default" and job.control is None,
@@ -204,7 +205,7 @@ async def _measure(this: _Round, job: Job) -> None:
 
 async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
     """The target's chains at all its addresses, then what they make worth asking."""
-    legs = await _first_legs(this, job)
+    legs, spare = await _first_legs(this, job)
     while legs:
         if not this.observer.within_budget:
             return "budget"
@@ -213,16 +214,18 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
                 group.create_task(this.observer.follow(leg, chains))
         if job.control is not None:
             this.learn_controls(job, chains)
-        legs = follow_up.follow_ups(job.target, chains, this.situation(job))
+        legs = follow_up.follow_ups(job.target, chains, this.situation(job, spare))
     return "complete"
 
 
-async def _first_legs(this: _Round, job: Job) -> list[Leg]:
+async def _first_legs(this: _Round, job: Job) -> tuple[list[Leg], tuple[Address, ...]]:
+    """The first round's chains, and the addresses that are left for when they fail."""
     target = job.target
     if not plan.needs_address(target):
-        return plan.lookup_legs(target, this.catalogue.settings.resolvers, this.names.families)
+        return plan.lookup_legs(target, this.catalogue.settings.resolvers, this.names.families), ()
     said = await this.names.addresses(target.host) if target.host else {}
-    return plan.first_round(target, plan.addresses(target, said, this.catalogue, this.options))
+    found = plan.addresses(target, said, this.catalogue, this.options)
+    return plan.first_round(target, found.first), found.spare
 
 
 def _measurement(job: Job, chains: list[Chain], ended: Ended) -> Measurement:

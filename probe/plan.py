@@ -143,10 +143,22 @@ def is_bogon(ip: str, own_networks: Sequence[str]) -> bool:
     return not (mapped or address).is_global
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A target's addresses: those to try first, and those for when the first fail."""
+
+    first: tuple[Address, ...] = ()
+    spare: tuple[Address, ...] = ()
+
+
 def addresses(
     target: Target, said: Mapping[str, Sequence[str]], catalogue: Catalogue, options: Options
-) -> list[Address]:
-    """Whom to talk to: each resolver's first answers in turn, then the catalogue's, capped per family."""
+) -> Found:
+    """Whom to talk to, per family: one address is enough where the system's resolver and another agree.
+
+    Where they do not, and where the catalogue lists addresses of its own, up to the limit are tried: each
+    resolver's first answers in turn, then the catalogue's.
+    """
     sources = dict(said)
     fixed = list(target.addresses) or ([target.host] if is_address(target.host) else [])
     random.Random(options.seed).shuffle(fixed)
@@ -157,16 +169,20 @@ def addresses(
         for source, ips in sources.items():
             if rank < len(ips):
                 said_by.setdefault(ips[rank], []).append(source)
-    chosen: list[Address] = []
+    first: list[Address] = []
+    spare: list[Address] = []
+    limit = catalogue.settings.limits.addresses
     for family in options.families:
         usable = [
-            ip
-            for ip in said_by
+            Address(ip=ip, said_by=tuple(by))
+            for ip, by in said_by.items()
             if (6 if ":" in ip else 4) == family and not is_bogon(ip, catalogue.settings.own_networks)
         ]
-        limit = catalogue.settings.limits.addresses
-        chosen += [Address(ip=ip, said_by=tuple(said_by[ip])) for ip in usable[:limit]]
-    return chosen
+        agreed = next((a for a in usable if len(a.said_by) >= 2 and "system" in a.said_by), None)
+        chosen = [agreed] if agreed is not None and not fixed else usable[:limit]
+        first += chosen
+        spare += [address for address in usable if address not in chosen][:limit]
+    return Found(first=tuple(first), spare=tuple(spare))
 
 
 def first_round(target: Target, found: Sequence[Address]) -> list[Leg]:

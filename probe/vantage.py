@@ -207,7 +207,9 @@ def from_database(path: Path, public: Private) -> _Named:
     country = entry.get("country_code") or entry.get("country") or ""
     if isinstance(country, dict):
         country = country.get("iso_code", "")
-    return _Named(str(country)[:2].upper(), int(str(asn)) if str(asn).isdigit() else None, peer_text(str(name)))
+    return _Named(
+        str(country)[:2].upper(), int(str(asn)) if str(asn).isdigit() else None, peer_text(str(name))
+    )
 
 
 def home_network(

@@ -52,7 +52,7 @@ def judge(document: Document) -> Judgement:
         rules=rules.VERSION,
         regime=regime,
         findings=tuple(findings(network)),
-        services={name: court.service(measurements) for name, measurements in services.items()},
+        services={name: court.service(measurements) for name, measurements in sorted(services.items())},
     )
 
 

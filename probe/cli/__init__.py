@@ -15,7 +15,9 @@ app = typer.Typer(
     epilog="Examples:  probe run  |  probe run telegram signal --json  |  probe show  |  probe demo",
 )
 
-Configs = Annotated[Path | None, typer.Option("--configs", metavar="DIR", help="Catalogue and settings to use.")]
+Configs = Annotated[
+    Path | None, typer.Option("--configs", metavar="DIR", help="Catalogue and settings to use.")
+]
 Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
 Home = Annotated[Path | None, typer.Option("--home", metavar="DIR", help="Folder of configs and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]

@@ -73,16 +73,24 @@ def plain(text: str) -> str:
     return _CONTROL.sub("?", text)
 
 
-def state(verdict: "Verdict | None") -> str:
-    """One word or two for a verdict's state."""
-    return STATES.get(verdict.state, plain(verdict.state)) if verdict else "not tested"
+def state(purpose: str, verdict: "Verdict | None") -> str:
+    """One word or two for a verdict's state, no stronger than what was done."""
+    if verdict is None:
+        return STATES["not_tested"]
+    if verdict.state == "reachable" and purpose == "calls":
+        return "answers"  # no call was placed
+    if verdict.state == "reachable" and verdict.identity == "proved":
+        return "works, proved"
+    return STATES.get(verdict.state, plain(verdict.state))
 
 
 def why(verdict: "Verdict") -> str:
     """What to print beside a state: the mechanism and the reason."""
-    if verdict.state == "reachable":
-        return "identity proved" if verdict.identity == "proved" else "answers; identity not proved"
-    return plain(f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because)
+    families = ", ".join(
+        f"IPv{family}: {STATES.get(one, one)}" for family, one in sorted(verdict.families.items())
+    )
+    differ = f" [{families}]" if len(set(verdict.families.values())) > 1 else ""
+    return plain(f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because) + differ
 
 
 def rung(observation: "Observation") -> str:
@@ -93,7 +101,7 @@ def rung(observation: "Observation") -> str:
     failure = observation.failure
     code = f" ({plain(failure.code)})" if failure.code else ""
     sizes = f", {observation.sent} B sent, {observation.received} B received" if observation.sent else ""
-    return f"{took} {FAILURES.get(failure.kind, failure.kind)}{code}{sizes}"
+    return f"{took} {FAILURES.get(failure.kind, failure.kind)}{code}{sizes}{_learned(observation)}"
 
 
 def _learned(observation: "Observation") -> str:

@@ -1,0 +1,29 @@
+"""A live line of what is being measured and how long it can still take."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from probe.measure import Progress
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Progress], None]]:
+    """Show progress on stderr; gone when the run ends."""
+    with Bar(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("looking at the network", total=None)
+
+        def tell(progress: Progress) -> None:
+            what = f"{progress.what[:34]}, at most {progress.seconds_left:.0f} s left"
+            bar.update(task, completed=progress.done, total=progress.total, description=what)
+
+        yield tell

@@ -1,0 +1,120 @@
+"""A finished run as one table or one JSON object."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from probe.cli import words
+from probe.cli.terminal import console
+from probe.model import Judgement, Run, Verdict
+from probe.session import Finished
+
+
+def as_json(finished: Finished) -> dict[str, Any]:
+    """The object of DESIGN 5.1, and beside it what the run cost and what is true of the whole network."""
+    document, judgement = finished.document, finished.judgement
+    vantage, end = document.run.vantage, document.end
+    return {
+        "run": document.run.id,
+        "file": str(finished.path),
+        "network": {
+            "regime": judgement.regime,
+            "asn": vantage.asn,
+            "as_name": vantage.as_name,
+            "country": vantage.country,
+            "kind": vantage.kind,
+            "label": vantage.label,
+            "families": vantage.families,
+            "tunnel": vantage.tunnel,
+        },
+        "services": [
+            {"service": name} | {purpose: verdict_json(verdict) for purpose, verdict in verdicts.items()}
+            for name, verdicts in judgement.services.items()
+        ],
+        "findings": [
+            {"rule": f.rule, "because": f.because, "evidence": list(f.evidence)} for f in judgement.findings
+        ],
+        "ended": end.ended if end else "interrupted",
+        "seconds": end.seconds if end else 0.0,
+        "sent": end.sent if end else 0,
+        "received": end.received if end else 0,
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """Every key, also those at their defaults: readers should not have to guess."""
+    return {
+        "state": verdict.state,
+        "mechanism": verdict.mechanism,
+        "rule": verdict.rule,
+        "because": verdict.because,
+        "evidence": list(verdict.evidence),
+        "families": verdict.families,
+        "identity": verdict.identity,
+    }
+
+
+def show_table(finished: Finished) -> None:
+    """Print the network, the table and where the file is, within 80 columns."""
+    out = console()
+    out.print(network_line(finished.document.run, finished.judgement))
+    for finding in finished.judgement.findings:
+        out.print(Text(f"note: {words.plain(finding.because)}", style="yellow"))
+    out.print(table(finished.judgement.services))
+    end = finished.document.end
+    if end is not None:
+        cost = f"{end.seconds:.0f} s, {(end.sent + end.received) / 1000:.0f} kB"
+        short = "" if end.ended == "complete" else f" Ended early ({end.ended}): the rest is not judged."
+        out.print(f"{cost}.{short} Details: probe show {finished.document.run.id[:8]}")
+    out.print(Text(str(finished.path), style="dim"), soft_wrap=True)
+
+
+def network_line(run: Run, judgement: Judgement) -> str:
+    """Where this was measured and how the network is."""
+    vantage = run.vantage
+    parts = [
+        vantage.label,
+        f"AS{vantage.asn} {vantage.as_name}".strip() if vantage.asn else "",
+        vantage.country,
+    ]
+    where = words.plain(", ".join(part for part in parts if part)) or "unknown network"
+    return f"Network: {where}. Condition: {words.REGIMES[judgement.regime]}."
+
+
+def table(services: Mapping[str, Mapping[str, Verdict]]) -> Table:
+    """Service, messages, calls, and why what is sad is sad."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("service", no_wrap=True)
+    made.add_column("messages", no_wrap=True)
+    made.add_column("calls", no_wrap=True)
+    made.add_column("why", overflow="fold", style="dim")
+    for name, verdicts in services.items():
+        messaging, calls = verdicts.get("messaging"), verdicts.get("calls")
+        made.add_row(
+            words.plain(name),
+            cell("messaging", messaging),
+            cell("calls", calls),
+            Text(_why(messaging, calls)),
+        )
+    return made
+
+
+def cell(purpose: str, verdict: Verdict | None) -> Text:
+    """One verdict as a coloured word."""
+    return Text(
+        words.state(purpose, verdict), style=words.COLOURS.get(verdict.state, "") if verdict else "dim"
+    )
+
+
+def _why(messaging: Verdict | None, calls: Verdict | None) -> str:
+    sad = [
+        (label, verdict)
+        for label, verdict in (("messages", messaging), ("calls", calls))
+        if verdict is not None and verdict.state not in ("reachable", "not_tested")
+    ]
+    reasons = dict.fromkeys(words.why(verdict) for _, verdict in sad)
+    if len(reasons) == 1 and len(sad) == 2:
+        return next(iter(reasons))
+    return "; ".join(f"{label}: {words.why(verdict)}" for label, verdict in sad)

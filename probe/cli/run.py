@@ -1,0 +1,194 @@
+"""`probe run`: measure, judge, keep, and print one table."""
+
+import asyncio
+import sys
+from contextlib import nullcontext
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from probe.cli import Configs, Home, Json, Results, app, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from probe.catalogue import Catalogue
+    from probe.measure import Progress
+    from probe.plan import Options
+    from probe.session import Finished
+
+_WARNINGS = {
+    "extended": "extended tests say blocked services' names to unrelated servers. Whoever watches this network may"
+    " notice. Stop now with Ctrl-C if that is not what you want.",
+    "all": "all tests include experimental targets and deliberate triggers: blocked services' names are said to"
+    " unrelated servers. Whoever watches this network may notice. Stop now with Ctrl-C if that is not what you want.",
+}
+
+
+class Tests(StrEnum):
+    """How far tests may go."""
+
+    DEFAULT = "default"
+    EXTENDED = "extended"
+    ALL = "all"
+
+
+class Tier(StrEnum):
+    """Which targets are measured."""
+
+    CORE = "core"
+    EXTRA = "extra"
+    EXPERIMENTAL = "experimental"
+
+
+class NetworkKind(StrEnum):
+    """What the volunteer knows of the network."""
+
+    MOBILE = "mobile"
+    FIXED = "fixed"
+    WIFI = "wifi"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@app.command(
+    epilog="Examples:  probe run  |  probe run telegram signal  |  probe run --only calls --json  |  probe run -4"
+)
+def run(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Which; all without.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD",
+            help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn).",
+        ),
+    ] = None,
+    tests: Annotated[
+        Tests,
+        typer.Option(help="default: what the apps do. extended: also deliberate triggers. all: everything."),
+    ] = Tests.DEFAULT,
+    tier: Annotated[
+        Tier, typer.Option(help="Targets up to this tier: core, extra, experimental.")
+    ] = Tier.CORE,
+    label: Annotated[
+        str, typer.Option(metavar="TEXT", help="What you call this network; it is written down.")
+    ] = "",
+    country: Annotated[
+        str, typer.Option(metavar="XX", help="Country, if you know better than the network.")
+    ] = "",
+    kind: Annotated[NetworkKind, typer.Option(help="Kind of network.")] = NetworkKind.UNKNOWN,
+    budget: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=1, max=3600, help="End after so many seconds.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1000, help="Stop asking after so many bytes, sent and received."),
+    ] = None,
+    ipv4: Annotated[bool, typer.Option("-4", help="Only IPv4.")] = False,
+    ipv6: Annotated[bool, typer.Option("-6", help="Only IPv6.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Repeat the order of an earlier run.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Json = False,
+    configs: Configs = None,
+    results: Results = None,
+    home: Home = None,
+) -> None:
+    """Measure services on this network; keep the result and print a table.
+
+    Exit code: 0 measured, whatever the verdicts; 1 nothing could be measured; 2 wrong usage or configuration;
+    130 stopped by you (what was measured is kept).
+    """
+    from probe import home as homes
+    from probe.catalogue import ConfigError, load
+    from probe.store import StoreError
+
+    try:
+        where = homes.home(home)
+        catalogue = load(homes.configs(where, configs))
+        chosen = catalogue.select(tuple(services or ()))
+        options = _options(only, tests, tier, label, country, kind, budget, max_bytes, (ipv4, ipv6), seed)
+        if tests in _WARNINGS:
+            sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
+        with _progress(quiet=quiet or json) as progress:
+            finished = asyncio.run(
+                _session(catalogue, chosen, options, homes.results(where, results), progress)
+            )
+    except (ConfigError, StoreError) as error:
+        raise fail(str(error)) from None
+    _print(finished, json=json)
+    raise typer.Exit(_exit_code(finished))
+
+
+async def _session(
+    catalogue: "Catalogue", chosen: Any, options: "Options", folder: Any, progress: Any
+) -> "Finished":
+    from probe.net import SystemNet
+    from probe.session import session
+
+    return await session(catalogue, chosen, options, folder, SystemNet(), progress)
+
+
+def _options(
+    only: list[str] | None, tests: Tests, tier: Tier, label: str, country: str, kind: NetworkKind,
+    budget: float | None, max_bytes: int | None, families: tuple[bool, bool], seed: int | None,
+) -> "Options":  # fmt: skip
+    from probe.catalogue import ConfigError
+    from probe.plan import Options
+    from probe.record import peer_text
+
+    words = ("messaging", "calls", "web", "dns", "tcp", "tls", "http", "quic", "stun", "turn")
+    for word in only or ():
+        if word not in words:
+            raise ConfigError(
+                "--only", word, f"is neither a purpose nor a step; there are {', '.join(words)}"
+            )
+    if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
+        raise ConfigError("--country", country, "is not a two-letter country code")
+    tiers = list(Tier)[: 3 if tests is Tests.ALL else list(Tier).index(tier) + 1]
+    ipv4, ipv6 = families
+    return Options(
+        only=tuple(only or ()),
+        tests=tests.value,
+        tiers=tuple(t.value for t in tiers),
+        families=(4, 6) if ipv4 == ipv6 else (4,) if ipv4 else (6,),
+        seconds=budget,
+        max_bytes=max_bytes,
+        label=peer_text(label),
+        country=country.upper(),
+        kind=kind.value,
+        seed=seed,
+    )
+
+
+def _progress(*, quiet: bool) -> "AbstractContextManager[Callable[[Progress], None] | None]":
+    if quiet or not sys.stderr.isatty():
+        return nullcontext(None)
+    from probe.cli.progress import live
+
+    return live()
+
+
+def _print(finished: "Finished", *, json: bool) -> None:
+    if json:
+        import msgspec
+
+        from probe.cli.report import as_json
+
+        sys.stdout.buffer.write(msgspec.json.encode(as_json(finished)) + b"\n")
+        sys.stdout.flush()
+    else:
+        from probe.cli.report import show_table
+
+        show_table(finished)
+
+
+def _exit_code(finished: "Finished") -> int:
+    end = finished.document.end
+    if end is not None and end.ended == "interrupted":
+        return 130
+    states = {v.state for purposes in finished.judgement.services.values() for v in purposes.values()}
+    return 1 if states <= {"not_tested"} else 0
