@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import median
 
 from probe.failure import Kind
-from probe.model import Chain, Document, Finding, Regime
+from probe.model import Chain, Document, Finding, Observation, Regime
 from probe.reading import (
     OWN,
     Controls,
@@ -104,9 +104,21 @@ class Network:
 
 
 def _nothing_answers(network: Network) -> bool:
+    """No first step worked; or connections open everywhere and nobody ever speaks, as behind a dead gateway."""
     chains = [c for m in network.document.measurements for c in m.chains if c.variant in OWN]
     beyond_dns = [c for c in chains if c.port != 53 and c.observations and c.observations[0].step != "dns"]
+    spoken = [o for c in beyond_dns for o in c.observations if o.step != "tcp"]
+    if len({c.host or c.ip for c in beyond_dns if any(o.step != "tcp" for o in c.observations)}) >= 4:
+        return not any(_was_heard(o) for o in spoken)
     return not any(c.observations[0].failure is None for c in beyond_dns)
+
+
+def _was_heard(observation: Observation) -> bool:
+    """The other side said something, be it wrong or a refusal."""
+    failure = observation.failure
+    return failure is None or failure.kind in (
+        Kind.UNEXPECTED, Kind.UNTRUSTED, Kind.REJECTED, Kind.MALFORMED,
+    )  # fmt: skip
 
 
 def _canary_is_wrong(network: Network) -> bool:
@@ -282,6 +294,8 @@ def regimes(network: Network) -> list[RegimeRule]:
 def findings(network: Network) -> list[Finding]:
     """What else is true of the network, and no service's fault."""
     found = [Finding(rule=f"regime.{rule.regime}", because=rule.because) for rule in regimes(network)]
+    if found and found[0].rule == "regime.offline":
+        return found[:1]
     blocked = [
         (resolver, lookup)
         for resolver, lookup in opened(network.document).items()

@@ -1,1 +1,51 @@
-"""`probe demo`."""
+"""`probe demo`: the whole chain on loopback."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from probe.cli import Json, app, fail
+
+if TYPE_CHECKING:
+    from probe.demo.stage import Act
+
+
+@app.command(
+    epilog="Examples:  probe demo  |  probe demo --keep DIR, then probe show --home DIR/calls-filtered"
+)
+def demo(
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep configurations and results in this new folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run the real probe through three small networks on this machine; no internet, no root, half a minute."""
+    import asyncio
+    import tempfile
+
+    from probe.cli.progress import several
+    from probe.demo.stage import perform
+
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise fail(f"{keep}: is not empty; --keep wants a new folder")
+    with tempfile.TemporaryDirectory(prefix="callreach-") as temporary, several(json) as tell:
+        acts = asyncio.run(perform(keep or Path(temporary), tell))
+    _print(acts, keep, json=json)
+
+
+def _print(acts: "list[Act]", keep: Path | None, *, json: bool) -> None:
+    if json:
+        import msgspec
+
+        from probe.cli.report import as_json
+
+        objects = [as_json(act.finished) | {"label": act.network.name} for act in acts]
+        sys.stdout.buffer.write(msgspec.json.encode(objects) + b"\n")
+        return
+    from probe.cli.beside import show_beside
+
+    show_beside([(act.network.name, act.finished.judgement) for act in acts])
+    if keep is not None:
+        sys.stdout.write(f"Kept. Look closer: probe show --home {keep}/calls-filtered\n")

@@ -101,11 +101,11 @@ def table(services: Mapping[str, Mapping[str, Verdict]]) -> Table:
     return made
 
 
-def cell(purpose: str, verdict: Verdict | None) -> Text:
-    """One verdict as a coloured word."""
-    return Text(
-        words.state(purpose, verdict), style=words.COLOURS.get(verdict.state, "") if verdict else "dim"
-    )
+def cell(purpose: str, verdict: Verdict | None, *, short: bool = False) -> Text:
+    """One verdict as a coloured word; `short` leaves out whether identity was proved."""
+    word = words.state(purpose, verdict)
+    style = words.COLOURS.get(verdict.state, "") if verdict else "dim"
+    return Text(word.split(",")[0] if short else word, style=style)
 
 
 def _why(messaging: Verdict | None, calls: Verdict | None) -> str:

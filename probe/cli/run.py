@@ -1,8 +1,6 @@
 """`probe run`: measure, judge, keep, and print one table."""
 
-import asyncio
 import sys
-from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,6 +100,8 @@ def run(
     Exit code: 0 measured, whatever the verdicts; 1 nothing could be measured; 2 wrong usage or configuration;
     130 stopped by you (what was measured is kept).
     """
+    import asyncio
+
     from probe import home as homes
     from probe.catalogue import ConfigError, load
     from probe.store import StoreError
@@ -166,6 +166,8 @@ def _options(
 
 def _progress(*, quiet: bool) -> "AbstractContextManager[Callable[[Progress], None] | None]":
     if quiet or not sys.stderr.isatty():
+        from contextlib import nullcontext
+
         return nullcontext(None)
     from probe.cli.progress import live
 

@@ -50,7 +50,7 @@ class Stun(Step):
 
     dialect: Dialect = "rfc8489"  # rfc3489 has no magic cookie
     transmissions: int = 5
-    seconds: float = 8.0
+    seconds: float = 10.0
 
     async def run(self, flow: Flow) -> StunFacts:
         """Ask. Raises Silent (code: transmissions) when nothing was answered; any answer is proof of life."""

@@ -1,0 +1,123 @@
+"""Set the stage: stand-ins once, three networks in front of them, and the real probe through each."""
+
+import asyncio
+import ssl
+import tempfile
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probe.catalogue import load
+from probe.demo import configs
+from probe.demo.certificates import Authority
+from probe.demo.path import DatagramPath, StreamPath
+from probe.demo.stand_ins import Datagrams, WebServer, name_reply, relay_reply, serve_quic
+from probe.demo.world import ENDPOINTS, NETWORKS, DemoNetwork, Endpoint, pages
+from probe.measure import Progress
+from probe.net import SystemNet
+from probe.plan import Options
+from probe.session import Finished, session
+
+_HERE = "127.0.0.1"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+Tell = Callable[[str, Progress], None]
+
+
+@dataclass(frozen=True)
+class Act:
+    """One network and what the probe found on it."""
+
+    network: DemoNetwork
+    finished: Finished
+
+
+async def perform(folder: Path, tell: Tell | None = None) -> list[Act]:
+    """Run the probe through every network at once. Each network's configs and results lie in `folder`."""
+    async with AsyncExitStack() as stack:
+        stage = _Stage(stack, Authority("Demonstration Root"))
+        await stage.open()
+        homes = [await stage.network(network, folder) for network in NETWORKS]
+        found = await asyncio.gather(
+            *(_measure(network, home, tell) for network, home in zip(NETWORKS, homes, strict=True))
+        )
+    return [Act(network, finished) for network, finished in zip(NETWORKS, found, strict=True)]
+
+
+async def _measure(network: DemoNetwork, home: Path, tell: Tell | None) -> Finished:
+    catalogue = load(home / "configs")
+    options = Options(families=(4,), label=network.name, kind="other")
+    progress = None if tell is None else (lambda progress: tell(network.name, progress))
+    return await session(catalogue, catalogue.services, options, home / "results", SystemNet(), progress)
+
+
+class _Stage:
+    def __init__(self, stack: AsyncExitStack, authority: Authority) -> None:
+        self._stack, self._authority = stack, authority
+        self._behind: dict[Endpoint, int] = {}
+        self._keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callreach-demo-")))
+
+    async def open(self) -> None:
+        """Start every stand-in on a port of its own."""
+        for endpoint in ENDPOINTS:
+            self._behind[endpoint] = await self._stand_in(endpoint)
+
+    async def network(self, network: DemoNetwork, folder: Path) -> Path:
+        """Put a network in front of the stand-ins; returns a home with the configuration that leads there."""
+        home = folder / network.name.replace(" ", "-")
+        ports = {endpoint: await self._path(network, endpoint) for endpoint in ENDPOINTS}
+        zone = {endpoint.host: (_HERE,) for endpoint in ENDPOINTS}
+        system = await self._datagrams(lambda: Datagrams(name_reply(zone, network.denied)))
+        other = await self._datagrams(lambda: Datagrams(name_reply(zone)))
+        configs.write(home / "configs", ports, system=system, other=other, root=self._authority.pem)
+        (home / "results").mkdir()
+        return home
+
+    async def _stand_in(self, endpoint: Endpoint) -> int:
+        match endpoint.kind:
+            case "relay":
+                return await self._datagrams(lambda: Datagrams(relay_reply(endpoint.host)))
+            case "quic":
+                issued = self._authority.issue(endpoint.host)
+                port, close = await serve_quic(_HERE, 0, issued, self._keys, endpoint.host)
+                self._stack.callback(close)
+                return port
+            case "plain":
+                return await self._stream(WebServer(pages(endpoint)).serve)
+            case "web":
+                context = self._authority.issue(endpoint.host).context(self._keys, endpoint.host)
+                return await self._stream(WebServer(pages(endpoint)).serve, context)
+
+    async def _path(self, network: DemoNetwork, endpoint: Endpoint) -> int:
+        to, interference = (_HERE, self._behind[endpoint]), network.interference(endpoint)
+        if endpoint.kind in ("relay", "quic"):
+            return await self._datagrams(lambda: DatagramPath(to, interference))
+        return await self._stream(StreamPath(to, interference).serve)
+
+    async def _datagrams(self, protocol: Callable[[], asyncio.DatagramProtocol]) -> int:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(protocol, local_addr=(_HERE, 0))
+        self._stack.callback(transport.close)
+        return int(transport.get_extra_info("sockname")[1])
+
+    async def _stream(self, handler: Handler, context: ssl.SSLContext | None = None) -> int:
+        carrying: set[asyncio.Task[None]] = set()
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.get_running_loop().create_task(handler(reader, writer))
+            carrying.add(task)
+            task.add_done_callback(carrying.discard)
+
+        server = await asyncio.start_server(begin, _HERE, 0, ssl=context)
+        self._stack.push_async_callback(_end, carrying)
+        self._stack.callback(server.close)
+        return int(server.sockets[0].getsockname()[1])
+
+
+async def _end(carrying: set[asyncio.Task[None]]) -> None:
+    """Hang up on whoever is still connected."""
+    tasks = list(carrying)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
