@@ -1,0 +1,121 @@
+"""client - home (NAT) - isp - box - net: namespaces of one lab, made and removed by name."""
+
+import contextlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+CLIENT4, CLIENT6 = "192.168.77.2", "2a00:1370:1:77::2"
+HOME4 = "85.140.1.2"  # what the internet sees of the client
+RESOLVER4, RESOLVER6 = "85.140.0.53", "2a00:1370::53"
+CLIENTS = (CLIENT4, CLIENT6, HOME4)  # must be in nothing that is written
+
+
+def sh(*command: str, **more: str) -> str:
+    """Run a command; its words are in the error if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, input=more.get("stdin"))
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Topology:
+    """The namespaces of one lab. `prefix` keeps labs that run side by side apart."""
+
+    def __init__(self, prefix: str, *, families: Sequence[int] = (4, 6)) -> None:
+        self.client, self.home, self.isp, self.net = (
+            f"{prefix}-{r}" for r in ("client", "home", "isp", "net")
+        )
+        self.families = families
+        self._resolv = Path("/etc/netns") / self.client
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        return self.client, self.home, self.isp, self.net
+
+    def make(self) -> None:
+        """Namespaces, links, addresses; routes through the box need `connect` once it runs."""
+        for name in self.namespaces:
+            sh("ip", "netns", "add", name)
+            self.run(name, "ip", "link", "set", "lo", "up")
+            for key in ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"):
+                self.run(name, "sysctl", "-qw", key)
+        for name in (self.home, self.isp):
+            self.run(name, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        self._link(
+            self.client,
+            self.home,
+            (f"{CLIENT4}/24", f"{CLIENT6}/64"),
+            ("192.168.77.1/24", "2a00:1370:1:77::1/64"),
+        )
+        self._link(
+            self.home,
+            self.isp,
+            (f"{HOME4}/24", "2a00:1370:1::2/64"),
+            ("85.140.1.1/24", "2a00:1370:1::1/64"),
+            "wan",
+        )
+        for ip in (f"{RESOLVER4}/32", f"{RESOLVER6}/128"):
+            self.run(self.isp, "ip", "addr", "add", ip, "dev", "lo")
+        self.run(self.client, "ip", "route", "add", "default", "via", "192.168.77.1")
+        self.run(self.home, "ip", "route", "add", "default", "via", "85.140.1.1")
+        if 6 in self.families:
+            self.run(self.client, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1:77::1")
+        self.run(self.home, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1::1")
+        self.run(self.isp, "ip", "-6", "route", "add", "2a00:1370:1:77::/64", "via", "2a00:1370:1::2")
+        self._resolv.mkdir(parents=True, exist_ok=True)
+        (self._resolv / "resolv.conf").write_text(f"nameserver {RESOLVER4}\noptions timeout:5 attempts:2\n")
+
+    def connect(self) -> None:
+        """Routes through the box's devices; every address of the internet is local in `net`."""
+        self.run(self.isp, "ip", "link", "set", "wan0", "up")
+        self.run(self.isp, "ip", "route", "add", "default", "dev", "wan0")
+        self.run(self.isp, "ip", "-6", "route", "add", "default", "dev", "wan0")
+        self.run(self.net, "ip", "link", "set", "wan0", "up")
+        self.run(self.net, "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1")
+        self.run(self.net, "ip", "route", "add", "local", "default", "dev", "lo", "table", "main")
+        self.run(self.net, "ip", "-6", "route", "add", "local", "::/0", "dev", "lo", "table", "main")
+        self.run(self.net, "ip", "route", "add", "85.140.0.0/16", "dev", "wan0")
+        self.run(self.net, "ip", "-6", "route", "add", "2a00:1370::/32", "dev", "wan0")
+
+    def filter(self, namespace: str, rules: str) -> None:
+        """Load an nftables rule set."""
+        sh("ip", "netns", "exec", namespace, "nft", "-f", "-", stdin=rules)
+
+    def run(self, namespace: str, *command: str) -> str:
+        """Run a command inside."""
+        return sh("ip", "netns", "exec", namespace, *command)
+
+    def remove(self) -> None:
+        """Forget the namespaces, whatever state they are in."""
+        for name in self.namespaces:
+            with contextlib.suppress(RuntimeError):
+                sh("ip", "netns", "del", name)
+        with contextlib.suppress(OSError):
+            (self._resolv / "resolv.conf").unlink()
+            self._resolv.rmdir()
+
+    def _link(
+        self, one: str, other: str, ours: Sequence[str], theirs: Sequence[str], name: str = "eth0"
+    ) -> None:
+        peer = f"{name}-peer"
+        sh(
+            "ip",
+            "link",
+            "add",
+            "name",
+            name,
+            "netns",
+            one,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            peer,
+            "netns",
+            other,
+        )
+        for namespace, device, ips in ((one, name, ours), (other, peer, theirs)):
+            for ip in ips:
+                self.run(namespace, "ip", "addr", "add", ip, "dev", device)
+            self.run(namespace, "ip", "link", "set", device, "up")

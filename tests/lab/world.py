@@ -1,0 +1,145 @@
+"""The internet a catalogue expects: a name server's zone, and who listens where, derived from its targets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from probe.catalogue import Catalogue, Control, Target
+from probe.plan import is_address
+from probe.steps import Dns, Http, Quic, Stun, Tls, Turn
+
+FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
+HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One listening socket: how it speaks (web, plain, socket, tcp, relay, relay-tcp, relay-tls, quic)."""
+
+    kind: str
+    ip: str
+    port: int
+    host: str
+    realm: str = ""
+    dialect: str = ""
+
+
+@dataclass
+class Page:
+    """What a path answers."""
+
+    status: int = 200
+    body: str = "hello"
+    headers: dict[str, str] = field(default_factory=dict)
+    size: int = 0  # a file of so many bytes instead of `body`
+
+
+@dataclass
+class World:
+    """Names, addresses, sockets and pages."""
+
+    zone: dict[str, list[str]] = field(default_factory=dict)
+    endpoints: dict[tuple[str, int, str], Endpoint] = field(default_factory=dict)
+    pages: dict[str, dict[str, Page]] = field(default_factory=dict)
+    services: dict[str, list[str]] = field(default_factory=dict)  # addresses of each service
+    domestic: list[str] = field(default_factory=list)
+    families: tuple[int, ...] = (4, 6)
+    relays_per_host: int = 1
+
+    def add(self, service: str, target: Target) -> None:
+        """Make the internet have this target."""
+        if isinstance(target.steps[0], Dns):
+            self.zone.setdefault(target.host, ["127.0.0.2"])
+            return
+        home = isinstance(target, Control) and target.class_ == "domestic"
+        ips = list(target.addresses)
+        if target.host and not is_address(target.host):
+            ips = self._named(target, home, fixed=ips)
+        self.services.setdefault(service, []).extend(ips)
+        if home:
+            self.domestic.extend(ips)
+        for ip in ips:
+            for endpoint in _endpoints(target, ip):
+                self.endpoints[(ip, endpoint.port, _protocol(endpoint.kind))] = endpoint
+        for step in target.steps:
+            if isinstance(step, Http):
+                self.pages.setdefault(target.host, {})[step.path] = _page(step)
+
+    def _named(self, target: Target, home: bool, *, fixed: list[str]) -> list[str]:
+        if target.host not in self.zone:
+            several = 2 if any(isinstance(step, Stun | Turn) for step in target.steps) else 1
+            self.zone[target.host] = fixed or [ip for _ in range(several) for ip in self._fresh(home)]
+        return self.zone[target.host]
+
+    def _fresh(self, home: bool) -> list[str]:
+        number = 1 + sum(len(ips) for ips in self.zone.values())
+        base4, base6 = (HOME4, HOME6) if home else (FOREIGN4, FOREIGN6)
+        both = [str(ip_address(base4 + number)), str(ip_address(base6 + number))]
+        return [ip for ip in both if (6 if ":" in ip else 4) in self.families]
+
+    def addresses(self, names: Iterable[str]) -> list[str]:
+        """Addresses of hosts, services, or "foreign", "domestic"."""
+        found: list[str] = []
+        for name in names:
+            if name == "domestic":
+                found += self.domestic
+            elif name == "foreign":
+                everybody = {ip for ips in self.services.values() for ip in ips}
+                found += sorted(everybody - set(self.domestic))
+            elif name in self.services:
+                found += self.services[name]
+            elif name in self.zone:
+                found += self.zone[name]
+            else:
+                found.append(str(ip_address(name)))
+        return list(dict.fromkeys(found))
+
+
+def of(catalogue: Catalogue) -> World:
+    """The world in which everything in the catalogue works."""
+    world = World()
+    for control in catalogue.controls:
+        world.add("", control)
+    for service in catalogue.services:
+        for target in service.targets:
+            world.add(service.service, target)
+    return world
+
+
+def _protocol(kind: str) -> str:
+    return "udp" if kind in ("relay", "quic") else "tcp"
+
+
+def _endpoints(target: Target, ip: str) -> list[Endpoint]:
+    steps = target.steps
+    last = steps[-1]
+    realm, dialect = (last.realm or "lab.example", last.dialect) if isinstance(last, Turn) else ("", "")
+    is_tls = any(isinstance(step, Tls) for step in steps)
+    if isinstance(steps[0], Quic):
+        kind = "quic"
+    elif isinstance(last, Stun | Turn):
+        kind = "relay" if len(steps) == 1 else "relay-tls" if is_tls else "relay-tcp"
+    elif isinstance(last, Http) and last.websocket is not None:
+        kind = "socket"
+    elif is_tls:
+        kind = "web"
+    else:
+        kind = "plain" if isinstance(last, Http) else "tcp"
+    found = [Endpoint(kind, ip, target.port, target.host or ip, realm or "lab.example", dialect)]
+    if kind == "relay":  # as real relays do, it answers TCP too
+        found.append(Endpoint("relay-tcp", ip, target.port, target.host or ip, realm or "lab.example"))
+    return found
+
+
+def _page(step: Http) -> Page:
+    status = step.expect_status[0] if step.expect_status else 101 if step.websocket is not None else 200
+    page = Page(status=status)
+    page.headers = dict.fromkeys(step.expect_headers, "1")
+    if step.expect_json:
+        page.body = "{}"
+        page.headers["content-type"] = "application/json"
+    if step.expect_sha256:
+        page.body = "success\\n"
+    if step.cap >= 32768:
+        page.size = step.cap
+    return page
