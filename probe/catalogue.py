@@ -122,6 +122,7 @@ class Network(Setting):
     zone4: str = "origin.asn.cymru.com"
     zone6: str = "origin6.asn.cymru.com"
     zone_name: str = "asn.cymru.com"
+    whoami: str = ""  # a name whose address is that of whoever asked for it
     mmdb: str = ""
 
 

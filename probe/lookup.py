@@ -62,7 +62,7 @@ class Names:
 
     async def keep_open(self, host: str, ip: str, port: int) -> Flow:
         """A flow that stays open until the end of the run; its bytes are counted then."""
-        flow = await self._stack.enter_async_context(self.observer.flow(host, ip, port))
+        flow = await self._stack.enter_async_context(self.observer.lookup_flow(host, ip, port))
         self._stack.callback(self.observer.count, flow)
         return flow
 
@@ -106,7 +106,8 @@ class Names:
         ip = None if resolver.over == "system" else reachable_address(resolver, self.families)
         if ip is None and resolver.over != "system":
             return
-        async with self.observer.flow(question.name, ip, resolver.port or 53, announce=announce) as flow:
+        async with self.observer.lookup_flow(question.name, ip, resolver.port or 53) as flow:
+            flow.announce = announce
             await self.observer.observe(flow, step, into)
 
 

@@ -5,7 +5,7 @@ many flows are open at once, in all and towards one address.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -17,6 +17,8 @@ from probe.record import Record
 from probe.step import Facts, Flow, Net, Step
 from probe.steps import AnyFacts, Quic, Tls
 
+_LOOKUPS = 256
+
 
 class Observer:
     """Observes steps on one network, within a pace and a budget of bytes."""
@@ -26,6 +28,8 @@ class Observer:
         self.sent = self.received = 0
         self._pace = pace
         self._flows = asyncio.Semaphore(pace.flows)
+        # A look-up over UDP keeps its socket for seconds, to hear a second answer; it must not hold up chains.
+        self._lookups = asyncio.Semaphore(_LOOKUPS)
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._next_start: dict[str, float] = {}
         self._ids = 0
@@ -36,21 +40,27 @@ class Observer:
         return self.sent + self.received < self.max_bytes
 
     @asynccontextmanager
-    async def flow(
-        self, host: str, ip: str | None, port: int, *, announce: Callable[[Facts], None] | None = None
-    ) -> AsyncIterator[Flow]:
+    async def flow(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
         """A flow in its turn: not too many at once, and not two to one address at the same instant."""
-        per_host = self._hosts.setdefault(ip or "", asyncio.Semaphore(self._pace.per_host if ip else 512))
-        async with per_host, self._flows:
-            if ip is not None:
-                await self._wait_for_turn(ip)
-            flow = Flow(net=self.net, host=host, ip=ip, port=port, anchors=self.anchors)
-            if announce is not None:
-                flow.announce = announce
-            try:
-                yield flow
-            finally:
-                flow.close()
+        per_host = self._hosts.setdefault(ip or "", asyncio.Semaphore(self._pace.per_host))
+        async with per_host, self._flows, self._opened(host, ip, port) as flow:
+            yield flow
+
+    @asynccontextmanager
+    async def lookup_flow(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
+        """A flow for one question to a resolver, which many names share."""
+        async with self._lookups, self._opened(host, ip, port) as flow:
+            yield flow
+
+    @asynccontextmanager
+    async def _opened(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
+        if ip is not None:
+            await self._wait_for_turn(ip)
+        flow = Flow(net=self.net, host=host, ip=ip, port=port, anchors=self.anchors)
+        try:
+            yield flow
+        finally:
+            flow.close()
 
     async def _wait_for_turn(self, ip: str) -> None:
         now = self.net.now()

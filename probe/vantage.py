@@ -20,7 +20,9 @@ from probe.model import Nat, Vantage
 from probe.plan import Options, is_address
 from probe.record import Private, peer_text
 from probe.step import Flow, Net
-from probe.steps import Dns, DnsFacts, Stun
+from probe.steps import Stun
+from probe.steps.dns import Question
+from probe.steps.dns import over_udp as dns_over_udp
 from probe.steps.stun import binding, over_udp
 from probe.stun_message import Attribute
 
@@ -33,6 +35,7 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
     """Describe the vantage point. Never raises for what the network does."""
     seen: dict[int, list[Private]] = {4: [], 6: []}
     networks: list[_Named] = []
+    resolver_asns: list[int | None] = []
     translation: list[Nat] = []
     try:
         async with asyncio.timeout(_TIME):
@@ -42,8 +45,11 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
                 _translation(net, [s for s in servers if _family(s[0]) == 4], translation),
             )
             public = next((a for family in (4, 6) for a in seen[family] if a.is_public), None)
-            if public is not None:
-                networks.append(await _named(net, catalogue, options, public))
+            named, resolver_asn = await asyncio.gather(
+                _named(net, catalogue, options, public), _resolver_asn(net, catalogue, options)
+            )
+            networks.append(named)
+            resolver_asns.append(resolver_asn)
     except TimeoutError:
         pass
     found = networks[0] if networks else _Named("", None, "")
@@ -52,6 +58,7 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
         country=options.country or found.country,
         asn=found.asn,
         as_name=found.name,
+        resolver_asn=resolver_asns[0] if resolver_asns else None,
         kind=options.kind if options.kind != "unknown" else kind,
         families={str(family): bool(seen[family]) for family in options.families}
         if any(seen.values())
@@ -141,8 +148,23 @@ class _Named:
     name: str
 
 
-async def _named(net: Net, catalogue: Catalogue, options: Options, public: Private) -> _Named:
+async def _resolver_asn(net: Net, catalogue: Catalogue, options: Options) -> int | None:
+    """The network of the resolver that the system uses: a name that answers with who asked."""
     network = catalogue.settings.network
+    if network.by == "off" or not network.whoami:
+        return None
+    try:
+        answers = await net.system_lookup(network.whoami)
+        asker = Private(answers[0]) if answers else None
+    except (OSError, UnicodeError, ValueError):
+        return None
+    return (await _named(net, catalogue, options, asker)).asn
+
+
+async def _named(net: Net, catalogue: Catalogue, options: Options, public: Private | None) -> _Named:
+    network = catalogue.settings.network
+    if public is None or not public.is_public:
+        return _Named("", None, "")
     match network.by:
         case "mmdb":
             return from_database(Path(network.mmdb), public)
@@ -167,8 +189,10 @@ async def _text(net: Net, servers: list[tuple[str, int]], name: str) -> str:
         flow = Flow(net=net, host="", ip=ip, port=port)
         try:
             async with asyncio.timeout(_TIME / 3):
-                facts: DnsFacts = await Dns(name=name, type="TXT", linger=0.0).run(flow)
-            return facts.answer.records[0]
+                answers, _ = await converse(
+                    await flow.udp(), dns_over_udp([Question(name, "TXT", verbatim=True)])
+                )
+            return answers[0].records[0].strip('"') if answers[0] is not None else ""
         except (OSError, StepError, TimeoutError, IndexError):
             continue
         finally:

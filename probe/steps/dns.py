@@ -125,10 +125,13 @@ class Dns(Step):
 
 
 class Question:
-    """One question with its own id; it writes itself and knows its answers."""
+    """One question with its own id; it writes itself and knows its answers.
 
-    def __init__(self, name: str, kind: str) -> None:
-        self.name, self.kind = name, kind
+    `verbatim` keeps texts as they came, for a reader that derives something from them and forgets them.
+    """
+
+    def __init__(self, name: str, kind: str, *, verbatim: bool = False) -> None:
+        self.name, self.kind, self.verbatim = name, kind, verbatim
         self.identifier = secrets.randbelow(65536)
 
     def wire(self, *, identifier: int | None = None) -> bytes:
@@ -175,7 +178,7 @@ class Question:
             return None
         return Answer(
             rcode=dns.rcode.to_text(message.rcode()),
-            records=tuple(_records(message, self.kind))[:_MAX_RECORDS],
+            records=tuple(_records(message, self.kind, verbatim=self.verbatim))[:_MAX_RECORDS],
             at=round(at, 6),
             reply_ttl=ttl,
             soa=_soa(message),
@@ -193,7 +196,7 @@ def _kinds(wanted: Type) -> tuple[str, ...]:
     return ("A", "AAAA") if wanted == "A+AAAA" else (wanted,)
 
 
-def _records(message: "dns.message.Message", kind: str) -> list[str]:
+def _records(message: "dns.message.Message", kind: str, *, verbatim: bool) -> list[str]:
     import dns.rdatatype
 
     texts = []
@@ -202,7 +205,8 @@ def _records(message: "dns.message.Message", kind: str) -> list[str]:
             continue
         for rdata in rrset:
             text = str(rdata)
-            texts.append(text if kind in ("A", "AAAA", "SRV") else peer_text(text.strip('"')))
+            keep = verbatim or kind in ("A", "AAAA", "SRV")
+            texts.append(text if keep else peer_text(text.strip('"')))
     return texts
 
 

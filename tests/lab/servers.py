@@ -145,6 +145,7 @@ def origin_texts() -> dict[str, str]:
     return {
         f"{reverse}.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
         f"{nibbles}.origin6.asn.cymru.com": "64500 | 2a00:1370::/32 | RU | ripencc | 2008-01-01",
+        "53.0.140.85.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
         "AS64500.asn.cymru.com": "64500 | RU | ripencc | 2004-01-01 | LAB-ISP - Laboratory ISP, RU",
     }
 
@@ -229,7 +230,8 @@ class Servers:
         """The resolver that the client's system asks."""
         folder = self._folder / "isp"
         folder.mkdir()
-        config = unbound_config(folder, [RESOLVER4, RESOLVER6], world.zone, {}, policy)
+        zone = world.zone | {"whoami.akamai.net": [RESOLVER4]}
+        config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, {}, policy)
         self.unbound(self._topology.isp, "isp-unbound", config)
 
     def responder(self, world: World, keys: Keys, endpoints: list[Endpoint]) -> None:
