@@ -72,7 +72,9 @@ def nginx_config(
         lines = [f"listen {_listen(e.ip, e.port)}{tls};" for e in listening]
         if kind == "web":
             pem = keys.make(host)
-            lines.append(f"ssl_certificate {pem}.crt; ssl_certificate_key {pem}.key;")
+            lines.append(
+                f"ssl_certificate {pem}.crt; ssl_certificate_key {pem}.key; ssl_protocols TLSv1.2 TLSv1.3;"
+            )
         if host in rejecting:
             lines.append("ssl_reject_handshake on;")
         if host in statuses:

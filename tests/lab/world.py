@@ -60,7 +60,9 @@ class World:
             self.domestic.extend(ips)
         for ip in ips:
             for endpoint in _endpoints(target, ip):
-                self.endpoints[(ip, endpoint.port, _protocol(endpoint.kind))] = endpoint
+                key = (ip, endpoint.port, _protocol(endpoint.kind))
+                if key not in self.endpoints or self.endpoints[key].realm == "lab.example":
+                    self.endpoints[key] = endpoint
         for step in target.steps:
             if isinstance(step, Http):
                 self.pages.setdefault(target.host, {})[step.path] = _page(step)

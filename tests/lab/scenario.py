@@ -1,0 +1,148 @@
+"""A scenario: a condition and the verdicts that are right under it. Read, run, compared."""
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.network import Conditions, network
+from tests.lab.topology import CLIENTS
+
+FOLDER = Path(__file__).parent.parent / "scenarios"
+PURPOSES = ("messaging", "calls", "web")
+
+
+@dataclass(kw_only=True)
+class Expected:
+    """What is right. A verdict is written "state" or "state mechanism", the mechanism by its beginning."""
+
+    regime: tuple[str, ...]
+    services: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    others: tuple[str, ...] = ("reachable",)
+    findings: tuple[str, ...] = ()
+    exit: int = 0
+
+
+@dataclass(kw_only=True)
+class Scenario:
+    """One file of tests/scenarios."""
+
+    name: str
+    row: int
+    title: str
+    conditions: Conditions
+    expected: Expected
+
+    @property
+    def is_confounder(self) -> bool:
+        """Whether nothing may be called blocked or degraded here."""
+        return self.row == 0 or self.row >= 60
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What one run said, and what of it is wrong."""
+
+    regime: str
+    verdicts: dict[str, str]  # "service purpose" -> "state mechanism"
+    wrong: list[str]
+    false_alarms: list[str]
+    leaks: list[str]
+    seconds: float
+    bytes: int
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario file. Raises TypeError for a condition that does not exist."""
+    table = tomllib.loads(path.read_text())
+    wanted = table["expect"]
+    regime = wanted.get("regime", "normal")
+    services = {
+        service: {purpose: tuple(said) for purpose, said in purposes.items()}
+        for service, purposes in wanted.get("services", {}).items()
+    }
+    return Scenario(
+        name=path.stem,
+        row=table["row"],
+        title=table["title"],
+        conditions=Conditions(**table.get("conditions", {})),
+        expected=Expected(
+            regime=(regime,) if isinstance(regime, str) else tuple(regime),
+            services=services,
+            others=tuple(wanted.get("others", ("reachable",))),
+            findings=tuple(wanted.get("findings", ())),
+            exit=wanted.get("exit", 0),
+        ),
+    )
+
+
+def scenarios() -> list[Scenario]:
+    """All of them."""
+    return [load(path) for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def perform(scenario: Scenario, *, prefix: str, seed: int = 0) -> Outcome:
+    """Build the network, run the probe, compare."""
+    import json
+
+    with network(prefix, scenario.conditions, seed=seed) as lab:
+        done = lab.probe("run", "--json", "--seed", str(seed))
+        if done.returncode not in (0, 1):
+            raise RuntimeError(f"exit {done.returncode}: {done.stderr.decode()[-2000:]}")
+        told = json.loads(done.stdout)
+        shown = lab.probe("show", "--results", str(lab.results), "--controls")
+        files = b"".join(path.read_bytes() for path in lab.results.glob("*"))
+        written = done.stdout + done.stderr + shown.stdout + shown.stderr + files
+    return _compare(scenario, told, done.returncode, _leaks(written))
+
+
+def _leaks(written: bytes) -> list[str]:
+    """Addresses of the client in anything that was written."""
+    text = written.decode("utf-8", "replace")
+    return [ip for ip in CLIENTS if ip in text]
+
+
+def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[str]) -> Outcome:
+    expected = scenario.expected
+    wrong = [f"leaked {ip}" for ip in leaks]
+    regime = told["network"]["regime"]
+    if regime not in expected.regime:
+        wrong.append(f"regime is {regime}, not {' or '.join(expected.regime)}")
+    if code != expected.exit:
+        wrong.append(f"exit code is {code}, not {expected.exit}")
+    found = {finding["rule"] for finding in told["findings"]}
+    wrong += [f"no finding {rule}" for rule in expected.findings if rule not in found]
+    verdicts: dict[str, str] = {}
+    for service in told["services"]:
+        for purpose in PURPOSES:
+            verdict = service[purpose]
+            said = f"{verdict['state']} {verdict['mechanism'] or ''}".strip()
+            if verdict["rule"] == "none.known":
+                continue
+            verdicts[f"{service['service']} {purpose}"] = said
+            right = expected.services.get(service["service"], {}).get(purpose, expected.others)
+            if not any(
+                said == one or said.startswith((f"{one} ", f"{one}.")) or _prefix(said, one) for one in right
+            ):
+                wrong.append(
+                    f"{service['service']} {purpose} is {said}, not {' or '.join(right)} ({verdict['rule']})"
+                )
+    alarms = [
+        f"{who}: {said}"
+        for who, said in verdicts.items()
+        if said.startswith(("blocked", "degraded", "likely"))
+    ]
+    return Outcome(
+        regime=regime,
+        verdicts=verdicts,
+        wrong=wrong,
+        false_alarms=alarms if scenario.is_confounder else [],
+        leaks=leaks,
+        seconds=told["seconds"],
+        bytes=told["sent"] + told["received"],
+    )
+
+
+def _prefix(said: str, wanted: str) -> bool:
+    """ "blocked dns." fits "blocked dns.nxdomain"."""
+    return " " in wanted and said.startswith(wanted)
