@@ -149,7 +149,7 @@ def cookie_is_dropped_everywhere(case: Case) -> bool:
 
 
 def relays_are_silent_but_alive(case: Case) -> bool:
-    """At least two relay addresses are silent over UDP while one of them answers TCP."""
+    """Silent over UDP and alive over TCP: two relay addresses of which one answers, or a relay's own port."""
     relays = [
         r for r in case.service if r.is_udp and r.measurement.purpose == case.reading.measurement.purpose
     ]
@@ -157,7 +157,9 @@ def relays_are_silent_but_alive(case: Case) -> bool:
     if any(r.passed(*OWN) for r in same):
         return False
     silent = {ip for r in same for ip in r.ips}
-    return len(silent) >= 2 and any(_answers_tcp(chain) for r in same for chain in r.tries("tcp"))
+    asked = [chain for r in same for chain in r.tries("tcp")]
+    own_port_opens = any(c.port == case.reading.port and failure_of(c) is None for c in asked)
+    return own_port_opens or (len(silent) >= 2 and any(map(_answers_tcp, asked)))
 
 
 def _answers_tcp(chain: Chain) -> bool:

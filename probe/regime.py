@@ -70,8 +70,8 @@ class Network:
         ]
 
     def genuine(self) -> list[Chain]:
-        """Control tries whose peer proved its name."""
-        return [chain for chain in self.chains if identity_shown(chain)]
+        """Control tries over TCP whose peer proved its name. A portal or inspector may leave QUIC alone."""
+        return [chain for chain in self.chains if at_step(chain, "tls") and identity_shown(chain)]
 
     def alive(self, *classes: str) -> list[Reading]:
         """Controls of these classes that answered anything beyond the canaries and port 53."""

@@ -132,7 +132,8 @@ class Http(Step):
         if self.expect_sha256 and facts.body_sha256 != self.expect_sha256:
             return "digest", "another body than this target gives"
         if self.expect_json and not _is_json(body):
-            return "json", "the body is not JSON"
+            code = str(facts.status) if facts.status >= 400 else "json"
+            return code, "the body is not JSON"
         return None
 
 

@@ -217,13 +217,10 @@ def _home_rules(conditions: Conditions, world: World) -> str:
 def _isp_rules(conditions: Conditions, world: World) -> str:
     rules = _chain("forward", conditions.isp, world) if conditions.isp else ""
     if conditions.isp_nat:
-        inside = "; ".join(line for rule in conditions.isp_nat for line in _expand(rule, world))
-        rules += (
-            "table inet impostors { chain pre { type nat hook prerouting priority dstnat; "
-            + inside
-            + "; } }\n"
-        )
-    return rules or "table inet lab { }\n"
+        inside = "\n".join(line for rule in conditions.isp_nat for line in _expand(rule, world))
+        hook = "type nat hook prerouting priority dstnat;"
+        rules += f"table inet impostors {{\nchain pre {{\n{hook}\n{inside}\n}}\n}}\n"
+    return rules or "table inet lab {\n}\n"
 
 
 def _chain(hook: str, rules: list[str], world: World) -> str:

@@ -70,11 +70,11 @@ class World:
     def _named(self, target: Target, home: bool, *, fixed: list[str]) -> list[str]:
         if target.host not in self.zone:
             several = 2 if any(isinstance(step, Stun | Turn) for step in target.steps) else 1
-            self.zone[target.host] = fixed or [ip for _ in range(several) for ip in self._fresh(home)]
+            self.zone[target.host] = fixed or [ip for n in range(several) for ip in self._fresh(home, n)]
         return self.zone[target.host]
 
-    def _fresh(self, home: bool) -> list[str]:
-        number = 1 + sum(len(ips) for ips in self.zone.values())
+    def _fresh(self, home: bool, offset: int) -> list[str]:
+        number = 1 + offset + sum(len(ips) for ips in self.zone.values())
         base4, base6 = (HOME4, HOME6) if home else (FOREIGN4, FOREIGN6)
         both = [str(ip_address(base4 + number)), str(ip_address(base6 + number))]
         return [ip for ip in both if (6 if ":" in ip else 4) in self.families]
