@@ -4,6 +4,10 @@ import asyncio
 import inspect
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("callreach", deadline=None, max_examples=200)
+settings.load_profile("callreach")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,0 +1,162 @@
+import asyncio
+import gzip
+import hashlib
+import resource
+
+import pytest
+
+from probe.demo.stand_ins import WebServer
+from probe.failure import Closed, Kind, Malformed, StepError, Unexpected, Unsupported, classify
+from probe.step import Flow
+from probe.steps import Http, HttpFacts, Tcp, Tls
+from tests.loopback import ROOT, Handler, context, flow, stream_server
+
+PAGES = {
+    "/": (200, {"x-proof": "1", "server": "203.0.113.9 here"}, b"hello"),
+    "/json": (200, {}, b'{"ok": true}'),
+    "/go": (302, {"location": "/json"}, b""),
+    "/away": (302, {"location": "https://block.example/you"}, b""),
+    "/socket": (101, {"upgrade": "websocket", "connection": "upgrade"}, b""),
+    "/forbidden": (403, {}, b"no"),
+}
+
+
+async def ask(to: Flow, step: Http) -> HttpFacts:
+    await Tcp().run(to)
+    return await step.run(to)
+
+
+def saying(answer: bytes) -> Handler:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    return serve
+
+
+async def test_an_answer_is_kept_as_numbers_and_digests_never_as_text() -> None:
+    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
+        facts = await ask(to, Http(expect_headers=("x-proof",)))
+
+    assert (facts.status, facts.version, facts.body_bytes) == (200, "1.1", 5)
+    assert facts.body_sha256 == hashlib.sha256(b"hello").hexdigest()
+    assert facts.server == "withheld: it holds an address"
+    assert abs(facts.clock_ahead or 99) < 5
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        (Http(expect_status=(204,)), "200"),
+        (Http(expect_headers=("x-missing",)), "header"),
+        (Http(expect_sha256="0" * 64), "digest"),
+        (Http(expect_json=True), "json"),
+        (Http(path="/forbidden", expect_json=True), "403"),
+        (Http(path="/nowhere", expect_status=(200,)), "404"),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_is_not_the_expected_one_is_unexpected_and_kept(step: Http, code: str) -> None:
+    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
+        with pytest.raises(Unexpected) as caught:
+            await ask(to, step)
+
+    assert caught.value.code == code
+    assert isinstance(caught.value.partial, HttpFacts)
+
+
+async def test_a_redirect_is_followed_only_when_asked_and_only_on_the_same_host() -> None:
+    async with stream_server(WebServer(PAGES).serve) as port:
+        async with flow(port) as to:
+            assert (await ask(to, Http(path="/go"))).status == 302
+        async with flow(port) as to:
+            followed = await ask(to, Http(path="/go", redirects=1, expect_json=True))
+            assert (followed.status, followed.redirects) == (200, 1)
+        async with flow(port) as to:
+            away = await ask(to, Http(path="/away", redirects=3))
+            assert (away.status, away.location_host) == (302, "block.example")
+
+
+async def test_a_websocket_upgrade_is_answered_with_101() -> None:
+    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
+        assert (await ask(to, Http(path="/socket", websocket=("binary",)))).status == 101
+
+
+async def test_two_questions_share_one_connection() -> None:
+    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
+        await ask(to, Http())
+        assert (await Http(path="/json", expect_json=True).run(to)).status == 200
+
+
+async def test_tls_and_http_use_the_same_link() -> None:
+    tls = context(ROOT.issue("chat.example"))
+    async with stream_server(WebServer(PAGES).serve, tls) as port, flow(port) as to:
+        await Tcp().run(to)
+        await Tls(trust="test").run(to)
+        assert (await Http().run(to)).status == 200
+        assert len(to.sockets) == 1
+
+
+async def test_a_websocket_over_http2_is_not_possible_here() -> None:
+    async with flow(1) as to:
+        to.alpn = "h2"
+        with pytest.raises(Unsupported):
+            await Http(websocket=()).run(to)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", Closed),
+        (b"HTTP/1.1 200 OK\r\ncontent-le", Closed),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort", Closed),
+        (b"\x16\x03\x01 this is not HTTP\r\n\r\n", Malformed),
+        (b"HTTP/1.1 abc OK\r\n\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", Malformed),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000 + b"\r\n\r\n", Malformed),
+    ],
+)  # fmt: skip
+async def test_a_broken_answer_is_a_classified_failure(answer: bytes, error: type[StepError]) -> None:
+    async with stream_server(saying(answer)) as port, flow(port) as to:
+        with pytest.raises(error):
+            await ask(to, Http())
+
+
+async def test_an_endless_body_is_read_no_further_than_its_cap() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    async with stream_server(endless) as port, flow(port) as to:
+        facts = await ask(to, Http(cap=100_000))
+
+    assert (facts.body_bytes, facts.body_complete) == (100_000, False)
+
+
+async def test_a_compressed_bomb_stays_compressed() -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n".encode()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with stream_server(saying(head + bomb)) as port, flow(port) as to:
+        facts = await ask(to, Http(cap=16384))
+
+    assert facts.body_bytes == 16384
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
+
+
+async def test_a_slow_drip_ends_at_the_deadline() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"H")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with stream_server(drip) as port, flow(port) as to:
+        with pytest.raises((TimeoutError, Malformed)) as caught:
+            async with asyncio.timeout(0.5):
+                await ask(to, Http())
+
+    assert classify(caught.value).kind in (Kind.TIMEOUT, Kind.MALFORMED)

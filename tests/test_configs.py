@@ -1,0 +1,98 @@
+"""The catalogue that ships."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from probe.catalogue import Catalogue, load
+from probe.steps import Http, Stun, Tcp, Tls, Turn
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+SERVICES = [
+    "discord", "facetime", "imo", "jitsi", "kakaotalk", "line", "matrix", "max", "meet", "messenger", "signal",
+    "snapchat", "teams", "telegram", "threema", "viber", "vk", "wechat", "whatsapp", "wire", "zoom",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load(CONFIGS)
+
+
+def test_every_service_is_there(catalogue: Catalogue) -> None:
+    assert sorted(service.service for service in catalogue.services) == SERVICES
+
+
+def test_a_default_run_is_small_enough(catalogue: Catalogue) -> None:
+    core = [t for service in catalogue.services for t in service.targets if t.tier == "core"]
+    controls = [c for c in catalogue.controls if c.tier == "core" and c.country in ("", "RU")]
+
+    assert len(core) <= 70
+    assert len(controls) <= 25
+
+
+def test_every_service_can_say_something_by_default(catalogue: Catalogue) -> None:
+    for service in catalogue.services:
+        assert any(target.tier == "core" for target in service.targets), service.service
+
+
+def test_what_is_unknown_is_never_asked_by_default(catalogue: Catalogue) -> None:
+    for service in catalogue.services:
+        for target in service.targets:
+            if "unknown" in (target.evidence.host, target.evidence.reply):
+                assert target.tier != "core", f"{service.service} {target.name}"
+
+
+def test_dated_addresses_say_so(catalogue: Catalogue) -> None:
+    for service in catalogue.services:
+        for target in service.targets:
+            is_relay = isinstance(target.steps[-1], Stun | Turn)
+            if target.addresses and not target.host and is_relay and target.tier != "extra":
+                assert "Dated address" in target.note, f"{service.service} {target.name}"
+
+
+def test_vital_groups_exist(catalogue: Catalogue) -> None:
+    for service in catalogue.services:
+        groups = {target.group or target.name for target in service.targets if target.purpose == "messaging"}
+        assert set(service.vital) <= groups, service.service
+
+
+def test_every_kind_of_step_has_controls_in_a_default_run(catalogue: Catalogue) -> None:
+    core = [c for c in catalogue.controls if c.tier == "core" and not c.country]
+    kinds = Counter(type(step).__name__ for control in core for step in control.steps)
+
+    assert all(kinds[kind] >= 2 for kind in ("Tcp", "Tls", "Http", "Quic", "Stun"))
+    assert {control.class_ for control in core} == {"foreign-large", "foreign-hosting"}
+    assert {control.role for control in core} == {"control", "portal", "load"}
+    assert len({control.port for control in core if isinstance(control.steps[0], Stun)}) >= 4
+
+
+def test_portal_canaries_are_plain_and_expect_one_answer(catalogue: Catalogue) -> None:
+    canaries = [control for control in catalogue.controls if control.role == "portal"]
+
+    assert len(canaries) >= 2
+    for control in canaries:
+        assert isinstance(control.steps[0], Tcp)
+        page = control.steps[-1]
+        assert isinstance(page, Http)
+        assert page.expect_status
+        assert not any(isinstance(step, Tls) for step in control.steps)
+
+
+def test_signals_roots_are_the_two_that_were_researched() -> None:
+    roots = x509.load_pem_x509_certificates((CONFIGS / "trust" / "signal.pem").read_bytes())
+
+    assert sorted(root.fingerprint(hashes.SHA256()).hex() for root in roots) == [
+        "2642f1f90b389fed2558d7324ca26d70e750b06f87c595c5de955e2560821657",
+        "ddb0f92bb95c8d6fd202ea6e8cc5ccd182b544f8cd696f47d580659ddc9df65a",
+    ]
+
+
+def test_no_fallback_endpoint_of_a_service_is_published() -> None:
+    text = "".join(path.read_text() for path in CONFIGS.rglob("*.toml"))
+
+    assert "proxy_secret" not in text
+    assert "dns.google/resolve" not in text
