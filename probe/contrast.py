@@ -149,7 +149,10 @@ def cookie_is_dropped_everywhere(case: Case) -> bool:
 
 
 def relays_are_silent_but_alive(case: Case) -> bool:
-    """Silent over UDP and alive over TCP: two relay addresses of which one answers, or a relay's own port."""
+    """Silent over UDP and open over TCP: a relay's own port, or any port where two addresses are silent.
+
+    A refused TCP connection shows a machine that is up, and not a relay that is: operators stop relays too.
+    """
     relays = [
         r for r in case.service if r.is_udp and r.measurement.purpose == case.reading.measurement.purpose
     ]
@@ -157,15 +160,8 @@ def relays_are_silent_but_alive(case: Case) -> bool:
     if any(r.passed(*OWN) for r in same):
         return False
     silent = {ip for r in same for ip in r.ips}
-    asked = [chain for r in same for chain in r.tries("tcp")]
-    own_port_opens = any(c.port == case.reading.port and failure_of(c) is None for c in asked)
-    return own_port_opens or (len(silent) >= 2 and any(map(_answers_tcp, asked)))
-
-
-def _answers_tcp(chain: Chain) -> bool:
-    """A refusal is an answer too: the host is up."""
-    ended = failure_of(chain)
-    return ended is None or (ended.failure is not None and ended.failure.kind is Kind.REFUSED)
+    opened = [chain for r in same for chain in r.passed("tcp")]
+    return any(c.port == case.reading.port for c in opened) or (len(silent) >= 2 and bool(opened))
 
 
 def is_known_to_answer(case: Case) -> bool:

@@ -21,7 +21,6 @@ Variant: TypeAlias = Literal[
     "other_port",       # another port of the same host
     "classic",          # STUN without the magic cookie to the same address
     "tcp",              # does the same address answer TCP at all
-    "control_after",    # a control once more, after the triggers
 ]  # fmt: skip
 State: TypeAlias = Literal[
     "reachable", "degraded", "blocked", "likely_blocked", "unreachable", "down", "inconclusive", "not_tested"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from probe.failure import Kind
-from probe.model import Document, End
+from probe.model import AnyLine, Document, End
 from probe.store import StoreError, Writer, find, read, schema
 from probe.verdict import judge
 from tests.build import chain, document, looked_up, measured, saw, works
@@ -25,7 +25,8 @@ def made() -> Document:
 
 def written(folder: Path, made: Document) -> Path:
     writer = Writer(folder, made.run)
-    for line in (*made.lookups, *made.measurements, judge(made), END):
+    lines: list[AnyLine] = [*made.lookups, *made.measurements, judge(made), END]
+    for line in lines:
         writer.append(line)
     writer.close()
     return writer.path

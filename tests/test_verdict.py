@@ -134,14 +134,31 @@ def test_stun_that_passes_only_without_its_cookie_is_blocked_by_payload() -> Non
 
 
 def test_silent_relays_that_answer_tcp_are_blocked_by_address() -> None:
-    refused = chain(saw("tcp", Kind.REFUSED), variant="tcp", ip="5.5.5.6", port=443)
+    alive = chain(saw("tcp"), variant="tcp", ip="5.5.5.6", port=443)
     relay = measured(
-        silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), refused,
+        silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), alive,
         purpose="calls", target="relay",
     )  # fmt: skip
     verdict = calls(document(relay))
 
     assert (verdict.state, verdict.mechanism) == ("blocked", "udp.dropped.address")
+
+
+def test_one_relay_whose_own_port_is_open_over_tcp_is_blocked_by_address() -> None:
+    alive = chain(saw("tcp"), variant="tcp", port=3478)
+    relay = measured(silent(), silent("again"), alive, purpose="calls", target="relay")
+
+    assert calls(document(relay)).mechanism == "udp.dropped.address"
+
+
+def test_relays_that_were_switched_off_on_machines_that_are_up_are_not_blocked() -> None:
+    refused = chain(saw("tcp", Kind.REFUSED), variant="tcp", ip="5.5.5.6", port=3478)
+    relay = measured(
+        silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), refused,
+        purpose="calls", target="relay",
+    )  # fmt: skip
+
+    assert calls(document(relay)).state == "unreachable"
 
 
 def test_one_silent_relay_is_not_enough() -> None:

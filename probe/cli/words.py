@@ -48,7 +48,6 @@ VARIANTS = {
     "other_port": "another port",
     "classic": "STUN without its cookie",
     "tcp": "does it answer TCP?",
-    "control_after": "the control once more",
 }
 FAILURES = {
     "timeout": "no answer in time",

@@ -32,6 +32,7 @@ class Scenario:
     title: str
     conditions: Conditions
     expected: Expected
+    arguments: tuple[str, ...] = ()  # to `probe run`
 
     @property
     def is_confounder(self) -> bool:
@@ -66,6 +67,7 @@ def load(path: Path) -> Scenario:
         row=table["row"],
         title=table["title"],
         conditions=Conditions(**table.get("conditions", {})),
+        arguments=tuple(table.get("arguments", ())),
         expected=Expected(
             regime=(regime,) if isinstance(regime, str) else tuple(regime),
             services=services,
@@ -86,7 +88,7 @@ def perform(scenario: Scenario, *, prefix: str, seed: int = 0) -> Outcome:
     import json
 
     with network(prefix, scenario.conditions, seed=seed) as lab:
-        done = lab.probe("run", "--json", "--seed", str(seed))
+        done = lab.probe("run", "--json", "--seed", str(seed), *scenario.arguments)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"exit {done.returncode}: {done.stderr.decode()[-2000:]}")
         told = json.loads(done.stdout)

@@ -72,6 +72,7 @@ class Topology:
         self.run(self.isp, "ip", "route", "add", "default", "dev", "wan0")
         self.run(self.isp, "ip", "-6", "route", "add", "default", "dev", "wan0")
         self.run(self.net, "ip", "link", "set", "wan0", "up")
+        self.run(self.net, "ip", "addr", "add", "2a03:ffff::1/128", "dev", "wan0")  # to send ICMPv6 from
         self.run(self.net, "sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1")
         self.run(self.net, "ip", "route", "add", "local", "default", "dev", "lo", "table", "main")
         self.run(self.net, "ip", "-6", "route", "add", "local", "::/0", "dev", "lo", "table", "main")
