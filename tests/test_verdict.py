@@ -145,7 +145,7 @@ def test_silent_relays_that_answer_tcp_are_blocked_by_address() -> None:
 
 
 def test_one_relay_whose_own_port_is_open_over_tcp_is_blocked_by_address() -> None:
-    alive = chain(saw("tcp"), variant="tcp", port=3478)
+    alive = chain(saw("tcp"), variant="tcp", port=1400)
     relay = measured(silent(), silent("again"), alive, purpose="calls", target="relay")
 
     assert calls(document(relay)).mechanism == "udp.dropped.address"

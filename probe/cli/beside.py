@@ -35,7 +35,7 @@ def _table(name: str, judgement: Judgement, *, first: bool) -> Table:
     for _, word in _PURPOSES:
         made.add_column(word, no_wrap=True)
     for service, verdicts in judgement.services.items():
-        cells = [cell(purpose, verdicts.get(purpose), short=True) for purpose, _ in _PURPOSES]
+        cells = [cell(purpose, verdicts.get(purpose)) for purpose, _ in _PURPOSES]
         made.add_row(*([Text(words.plain(service))] if first else []), *cells)
     return made
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -57,18 +58,34 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def show_table(finished: Finished) -> None:
-    """Print the network, the table and where the file is, within 80 columns."""
+    """Print the network, the table, what its words mean, and where the file is, within 80 columns."""
     out = console()
+    services = finished.judgement.services
     out.print(network_line(finished.document.run, finished.judgement))
     for finding in finished.judgement.findings:
         out.print(Text(f"note: {words.plain(finding.because)}", style="yellow"))
-    out.print(table(finished.judgement.services))
+    out.print(table(services))
+    _print_reasons(out, services)
     end = finished.document.end
     if end is not None:
         cost = f"{end.seconds:.0f} s, {(end.sent + end.received) / 1000:.0f} kB"
         short = "" if end.ended == "complete" else f" Ended early ({end.ended}): the rest is not judged."
         out.print(f"{cost}.{short} Details: probe show {finished.document.run.id[:8]}")
     out.print(Text(str(finished.path), style="dim"), soft_wrap=True)
+
+
+def _print_reasons(out: Console, services: Mapping[str, Mapping[str, Verdict]]) -> None:
+    """Each reason once, below the table."""
+    reasons = {
+        words.label(verdict): words.plain(verdict.because)
+        for verdicts in services.values()
+        for purpose, verdict in verdicts.items()
+        if purpose in ("messaging", "calls") and verdict.state not in ("reachable", "not_tested")
+    }
+    for label, because in reasons.items():
+        out.print(Text.assemble((label, "bold"), f": {because}"))
+    if any(v.state == "reachable" for verdicts in services.values() for v in verdicts.values()):
+        out.print(Text(words.FOOTNOTE, style="dim"))
 
 
 def network_line(run: Run, judgement: Judgement) -> str:
@@ -92,29 +109,31 @@ def table(services: Mapping[str, Mapping[str, Verdict]]) -> Table:
     made.add_column("why", overflow="fold", style="dim")
     for name, verdicts in services.items():
         messaging, calls = verdicts.get("messaging"), verdicts.get("calls")
-        made.add_row(
-            words.plain(name),
-            cell("messaging", messaging),
-            cell("calls", calls),
-            Text(_why(messaging, calls)),
-        )
+        cells = (cell("messaging", messaging), cell("calls", calls))
+        made.add_row(words.plain(name), *cells, Text(_why(verdicts)))
     return made
 
 
-def cell(purpose: str, verdict: Verdict | None, *, short: bool = False) -> Text:
-    """One verdict as a coloured word; `short` leaves out whether identity was proved."""
-    word = words.state(purpose, verdict)
+def cell(purpose: str, verdict: Verdict | None) -> Text:
+    """One verdict as a coloured word."""
     style = words.COLOURS.get(verdict.state, "") if verdict else "dim"
-    return Text(word.split(",")[0] if short else word, style=style)
+    return Text(words.state(purpose, verdict), style=style)
 
 
-def _why(messaging: Verdict | None, calls: Verdict | None) -> str:
-    sad = [
-        (label, verdict)
-        for label, verdict in (("messages", messaging), ("calls", calls))
-        if verdict is not None and verdict.state not in ("reachable", "not_tested")
+def _why(verdicts: Mapping[str, Verdict]) -> str:
+    """The mechanisms of what does not work; for a service with nothing but a website, how that fared."""
+    said = [
+        (word, verdict)
+        for purpose, word in (("messaging", "messages"), ("calls", "calls"))
+        if (verdict := verdicts.get(purpose)) is not None
     ]
-    reasons = dict.fromkeys(words.why(verdict) for _, verdict in sad)
-    if len(reasons) == 1 and len(sad) == 2:
-        return next(iter(reasons))
-    return "; ".join(f"{label}: {words.why(verdict)}" for label, verdict in sad)
+    sad = [(word, verdict) for word, verdict in said if verdict.state not in ("reachable", "not_tested")]
+    labels = dict.fromkeys(words.label(verdict) + words.families(verdict) for _, verdict in sad)
+    if len(labels) == 1 and len(sad) == 2:
+        return next(iter(labels))
+    if not sad and all(verdict.state == "not_tested" for _, verdict in said):
+        web = verdicts.get("web")
+        if web is not None and web.state != "not_tested":
+            return f"its website: {words.state('web', web)}"
+        return words.plain(said[0][1].rule) if said else ""
+    return "; ".join(f"{word} {words.label(verdict)}{words.families(verdict)}" for word, verdict in sad)

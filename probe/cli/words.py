@@ -64,6 +64,10 @@ FAILURES = {
     "interrupted": "interrupted",
     "internal": "error in the probe",
 }
+FOOTNOTE = (
+    "works: the far end answered and proved who it is. answers: something answered where it should; who, was not"
+    " proved. No call was placed."
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -76,20 +80,30 @@ def state(purpose: str, verdict: "Verdict | None") -> str:
     """One word or two for a verdict's state, no stronger than what was done."""
     if verdict is None:
         return STATES["not_tested"]
-    if verdict.state == "reachable" and purpose == "calls":
-        return "answers"  # no call was placed
-    if verdict.state == "reachable" and verdict.identity == "proved":
-        return "works, proved"
+    if verdict.state == "reachable" and (purpose == "calls" or verdict.identity != "proved"):
+        return "answers"
     return STATES.get(verdict.state, plain(verdict.state))
 
 
-def why(verdict: "Verdict") -> str:
-    """What to print beside a state: the mechanism and the reason."""
-    families = ", ".join(
-        f"IPv{family}: {STATES.get(one, one)}" for family, one in sorted(verdict.families.items())
+def label(verdict: "Verdict") -> str:
+    """A verdict's mechanism, or its rule where the cause stays open."""
+    return plain(verdict.mechanism or verdict.rule)
+
+
+def families(verdict: "Verdict") -> str:
+    """How the address families differ, if they do."""
+    if len(set(verdict.families.values())) < 2:
+        return ""
+    said = ", ".join(
+        f"IPv{one} {STATES.get(state, state)}" for one, state in sorted(verdict.families.items())
     )
-    differ = f" [{families}]" if len(set(verdict.families.values())) > 1 else ""
-    return plain(f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because) + differ
+    return plain(f" ({said})")
+
+
+def why(verdict: "Verdict") -> str:
+    """The mechanism and the reason."""
+    because = f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because
+    return plain(because) + families(verdict)
 
 
 def rung(observation: "Observation") -> str:

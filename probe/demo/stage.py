@@ -36,7 +36,7 @@ class Act:
 async def perform(folder: Path, tell: Tell | None = None) -> list[Act]:
     """Run the probe through every network at once. Each network's configs and results lie in `folder`."""
     async with AsyncExitStack() as stack:
-        stage = _Stage(stack, Authority("Demonstration Root"))
+        stage = Stage(stack, Authority("Demonstration Root"))
         await stage.open()
         homes = [await stage.network(network, folder) for network in NETWORKS]
         found = await asyncio.gather(
@@ -52,7 +52,9 @@ async def _measure(network: DemoNetwork, home: Path, tell: Tell | None) -> Finis
     return await session(catalogue, catalogue.services, options, home / "results", SystemNet(), progress)
 
 
-class _Stage:
+class Stage:
+    """Stand-ins, and networks in front of them, until the stack is closed."""
+
     def __init__(self, stack: AsyncExitStack, authority: Authority) -> None:
         self._stack, self._authority = stack, authority
         self._behind: dict[Endpoint, int] = {}

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ from probe.demo.stand_ins import Datagrams, relay_reply
 from probe.dialogue import Dialogue
 from probe.failure import Rejected, StepError, Unexpected
 from probe.step import Flow
-from probe.steps import Tcp, Tls, Turn, TurnFacts
+from probe.steps import Stun, Tcp, Tls, Turn, TurnFacts
 from probe.steps.stun import Exchange, over_udp
 from probe.steps.turn import _Session, first_request
 from probe.stun_message import Attribute, Message, Method, decode, error, integrity_holds, long_term_key
@@ -130,6 +131,12 @@ async def _listening(ports: list[int]) -> None:
                 break
             except OSError:
                 await asyncio.sleep(0.05)
+    for _ in range(100):  # the UDP socket is opened last
+        async with flow(ports[0]) as to:
+            with contextlib.suppress(OSError, StepError):
+                await Stun(transmissions=1).run(to)
+                return
+        await asyncio.sleep(0.05)
 
 
 async def _over(transport: str, to: Flow) -> None:

@@ -1,0 +1,49 @@
+from typing import get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probe.cli import words
+from probe.failure import Failure, Kind
+from probe.model import Observation, Regime, State, Variant, Verdict
+from tests.build import NOON
+
+
+def test_every_state_regime_variant_and_kind_has_words() -> None:
+    assert set(words.STATES) == set(words.COLOURS) == set(get_args(State))
+    assert set(words.REGIMES) == set(get_args(Regime))
+    assert set(words.VARIANTS) == set(get_args(Variant))
+    assert set(words.FAILURES) == {kind.value for kind in Kind}
+
+
+def test_no_word_is_stronger_than_what_was_done() -> None:
+    proved = Verdict(state="reachable", identity="proved")
+
+    assert words.state("messaging", proved) == "works"
+    assert words.state("calls", proved) == "answers"
+    assert words.state("messaging", Verdict(state="reachable", identity="not proved")) == "answers"
+    assert words.state("messaging", None) == "not tested"
+
+
+def test_families_are_told_apart_only_when_they_differ() -> None:
+    split = Verdict(state="degraded", families={"4": "blocked", "6": "reachable"})
+
+    assert words.families(split) == " (IPv4 BLOCKED, IPv6 works)"
+    assert words.families(Verdict(state="blocked", families={"4": "blocked", "6": "blocked"})) == ""
+
+
+@given(st.text())
+def test_a_strangers_text_cannot_move_the_cursor_or_turn_the_line(text: str) -> None:
+    shown = words.plain(text)
+
+    assert not any(
+        ord(char) < 32 or 0x7F <= ord(char) < 0xA0 or char in "\u202e\u2066\u200f" for char in shown
+    )
+
+
+def test_a_failed_step_says_how_and_how_much() -> None:
+    failed = Observation(
+        id=1, step="tls", at=NOON, seconds=0.25, sent=517, failure=Failure(kind=Kind.RESET, code="ECONNRESET")
+    )
+
+    assert words.rung(failed) == "tls 250 ms reset (ECONNRESET), 517 B sent, 0 B received"
