@@ -49,7 +49,7 @@ class _Round:
     options: Options
     observer: Observer
     names: Names
-    keep: Callable[[AnyLine], None]
+    lines: "_Lines"
     progress: Callable[[Progress], None] | None
     todo: list[Job]
     until: float
@@ -84,6 +84,28 @@ class _Round:
                 self.control_addresses.append(chain.ip)
 
 
+@dataclass
+class _Lines:
+    """The lines of a run. The first one names the vantage point: until it is known, others wait behind it."""
+
+    sink: Callable[[AnyLine], None]
+    header: Run | None = None
+    rest: list[AnyLine] = field(default_factory=list)
+
+    def begin(self, header: Run) -> None:
+        """The first line, and those that waited."""
+        self.sink(header)
+        self.header = header
+        for line in self.rest:
+            self.sink(line)
+
+    def keep(self, line: AnyLine) -> None:
+        """One more line."""
+        self.rest.append(line)
+        if self.header is not None:
+            self.sink(line)
+
+
 async def run(
     catalogue: Catalogue,
     services: tuple[Service, ...],
@@ -92,46 +114,45 @@ async def run(
     sink: Callable[[AnyLine], None],
     progress: Callable[[Progress], None] | None = None,
 ) -> Document:
-    """Measure. `sink` gets each line as it is complete, except the end, which the document carries.
+    """Measure. `sink` gets the run and then each line as it is complete, except the end, which the document has.
 
     Cancelling the task that runs this ends the run early; the document is returned all the same.
     """
     limits = catalogue.settings.limits
-    began = net.now()
-    vantage, interrupted = await _vantage(net, catalogue, options)
-    header = Run(
-        format=FORMAT,
-        id=secrets.token_hex(8),
-        software=f"callreach {__version__}",
-        started=net.utc().replace(microsecond=0),
-        vantage=vantage,
-        catalogue=catalogue.digest,
-        tests=options.tests,
-    )
-    lines: list[AnyLine] = []
-
-    def keep(line: AnyLine) -> None:
-        lines.append(line)
-        sink(line)
-
-    keep(header)
-    pace, max_bytes = catalogue.settings.pace, options.max_bytes or limits.bytes
-    observer = Observer(net, pace, catalogue.anchors, max_bytes=max_bytes)
+    began, started, lines = net.now(), net.utc(), _Lines(sink)
+    max_bytes = options.max_bytes or limits.bytes
+    observer = Observer(net, catalogue.settings.pace, catalogue.anchors, max_bytes=max_bytes)
     this = _Round(
         catalogue=catalogue,
         options=options,
         observer=observer,
-        names=Names(observer, _usable_families(options, vantage), keep),
-        keep=keep,
+        names=Names(observer, _routed_families(net, catalogue, options), lines.keep),
+        lines=lines,
         progress=progress,
-        todo=plan.jobs(catalogue, services, options, options.country or vantage.country),
+        todo=plan.jobs(catalogue, services, options),
         until=began + (options.seconds or limits.seconds),
     )
-    ended: Ended = "interrupted" if interrupted else await _within(this)
+
+    def begin(vantage: Vantage) -> None:
+        header = Run(
+            format=FORMAT,
+            id=secrets.token_hex(8),
+            software=f"callreach {__version__}",
+            started=started.replace(microsecond=0),
+            vantage=vantage,
+            catalogue=catalogue.digest,
+            tests=options.tests,
+        )
+        lines.begin(header)
+
+    ended = await _within(this, begin)
+    if lines.header is None:  # it ended before the vantage point was known
+        begin(Vantage(label=options.label, kind=options.kind, country=options.country))
+    assert lines.header is not None
     return Document(
-        run=header,
-        lookups=tuple(line for line in lines if isinstance(line, Lookup)),
-        measurements=tuple(line for line in lines if isinstance(line, Measurement)),
+        run=lines.header,
+        lookups=tuple(line for line in lines.rest if isinstance(line, Lookup)),
+        measurements=tuple(line for line in lines.rest if isinstance(line, Measurement)),
         end=End(
             ended=ended,
             seconds=round(net.now() - began, 3),
@@ -141,13 +162,58 @@ async def run(
     )
 
 
-async def _vantage(net: Net, catalogue: Catalogue, options: Options) -> tuple[Vantage, bool]:
-    """The vantage point, and whether the user lost patience while it was looked at."""
+def _routed_families(net: Net, catalogue: Catalogue, options: Options) -> tuple[int, ...]:
+    """The families in which the system has a way to a resolver; all if it has none."""
+    ips = [ip for resolver in catalogue.settings.resolvers for ip in resolver.addresses]
+    routed = {6 if ":" in ip else 4 for ip in ips if net.has_route(ip)}
+    return tuple(family for family in options.families if family in routed) or options.families
+
+
+async def _vantage(this: _Round, begin: Callable[[Vantage], None]) -> None:
+    """Learn where we are while the measuring goes on; then the country's own controls can join."""
+    vantage = await look(this.observer.net, this.catalogue, this.options)
+    begin(vantage)
+    if not vantage.country:
+        return
+    home = plan.controls_of(this.catalogue, this.options, vantage.country)
+    this.todo += home
+    for asked in plan.questions(this.catalogue, home).values():
+        this.names.ask(asked)
+    async with asyncio.TaskGroup() as group:
+        for job in home:
+            group.create_task(_measure(this, job))
+
+
+async def _within(this: _Round, begin: Callable[[Vantage], None]) -> Ended:
+    """Measure everything until the run's time is up or the user stops it."""
+    for asked in plan.questions(this.catalogue, this.todo).values():
+        this.names.ask(asked)
+    tasks = [asyncio.create_task(_vantage(this, begin))]
+    tasks += [asyncio.create_task(_measure(this, job)) for job in this.todo]
     try:
-        return await look(net, catalogue, options), False
+        this.stopped = await _until_done(this, tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await this.names.close()
+    for result in results:
+        if isinstance(result, Exception):  # our own mistake, or a full disk: it must be seen
+            raise result
+    return this.stopped
+
+
+async def _until_done(this: _Round, tasks: Sequence[asyncio.Task[None]]) -> Ended:
+    try:
+        async with asyncio.timeout(max(0.1, this.until - this.observer.net.now())):
+            await asyncio.wait(tasks)
+            await this.names.finish()
+    except TimeoutError:
+        return "deadline"
     except asyncio.CancelledError:
         _keep_going()
-        return Vantage(label=options.label, kind=options.kind), True
+        return "interrupted"
+    return "complete" if this.observer.within_budget else "budget"
 
 
 def _keep_going() -> None:
@@ -155,36 +221,6 @@ def _keep_going() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _usable_families(options: Options, vantage: Vantage) -> tuple[int, ...]:
-    seen = tuple(family for family in options.families if vantage.families.get(str(family), True))
-    return seen or options.families
-
-
-async def _within(this: _Round) -> Ended:
-    """Measure everything until the run's time is up or the user stops it."""
-    for asked in plan.questions(this.catalogue, this.todo).values():
-        this.names.ask(asked)
-    tasks = [asyncio.create_task(_measure(this, job)) for job in this.todo]
-    try:
-        async with asyncio.timeout(max(0.1, this.until - this.observer.net.now())):
-            await asyncio.wait(tasks) if tasks else None
-            await this.names.finish()
-        this.stopped = "complete" if this.observer.within_budget else "budget"
-    except TimeoutError:
-        this.stopped = "deadline"
-    except asyncio.CancelledError:
-        _keep_going()
-        this.stopped = "interrupted"
-    for task in tasks:
-        task.cancel()
-    # Our own bug in a target's task must be seen, not swallowed.
-    broken = [r for r in await asyncio.gather(*tasks, return_exceptions=True) if isinstance(r, Exception)]
-    await this.names.close()
-    if broken:
-        raise broken[0]
-    return this.stopped
 
 
 async def _measure(this: _Round, job: Job) -> None:
@@ -199,7 +235,7 @@ async def _measure(this: _Round, job: Job) -> None:
         ended = this.stopped if chains else "not_attempted"
         raise
     finally:
-        this.keep(_measurement(job, chains, ended))
+        this.lines.keep(_measurement(job, chains, ended))
         this.tell(job)
 
 

@@ -43,29 +43,29 @@ class Observer:
     async def flow(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
         """A flow in its turn: not too many at once, and not two to one address at the same instant."""
         per_host = self._hosts.setdefault(ip or "", asyncio.Semaphore(self._pace.per_host))
-        async with per_host, self._flows, self._opened(host, ip, port) as flow:
+        async with per_host, self._flows, self._opened(host, ip, port, self._pace.gap) as flow:
             yield flow
 
     @asynccontextmanager
     async def lookup_flow(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
-        """A flow for one question to a resolver, which many names share."""
-        async with self._lookups, self._opened(host, ip, port) as flow:
+        """A flow for one question to a resolver, which many names share and which is used to many."""
+        async with self._lookups, self._opened(host, ip, port, self._pace.gap / 5) as flow:
             yield flow
 
     @asynccontextmanager
-    async def _opened(self, host: str, ip: str | None, port: int) -> AsyncIterator[Flow]:
+    async def _opened(self, host: str, ip: str | None, port: int, gap: float) -> AsyncIterator[Flow]:
         if ip is not None:
-            await self._wait_for_turn(ip)
+            await self._wait_for_turn(ip, gap)
         flow = Flow(net=self.net, host=host, ip=ip, port=port, anchors=self.anchors)
         try:
             yield flow
         finally:
             flow.close()
 
-    async def _wait_for_turn(self, ip: str) -> None:
+    async def _wait_for_turn(self, ip: str, gap: float) -> None:
         now = self.net.now()
         start = max(now, self._next_start.get(ip, now))
-        self._next_start[ip] = start + self._pace.gap
+        self._next_start[ip] = start + gap
         if start > now:
             await asyncio.sleep(start - now)
 

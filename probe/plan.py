@@ -75,7 +75,7 @@ class Leg:
     steps: tuple[AnyStep, ...]
 
 
-def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options, country: str) -> list[Job]:
+def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options) -> list[Job]:
     """Targets and controls in one random order, so that both see the network at the same moments."""
     chosen = [
         Job(service=service.service, target=target, vital=_is_vital(service, target))
@@ -83,13 +83,18 @@ def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options, co
         for target in service.targets
         if target.tier in options.tiers and _wanted(target, options)
     ]
-    chosen += [
-        Job(service="", target=control)
-        for control in catalogue.controls
-        if control.tier in options.tiers and control.country in ("", country)
-    ]
+    chosen += controls_of(catalogue, options, "")
     random.Random(options.seed).shuffle(chosen)
     return chosen
+
+
+def controls_of(catalogue: Catalogue, options: Options, country: str) -> list[Job]:
+    """The controls of one country, those of no country without one."""
+    return [
+        Job(service="", target=control)
+        for control in catalogue.controls
+        if control.tier in options.tiers and control.country == country
+    ]
 
 
 def _is_vital(service: Service, target: Target) -> bool:

@@ -15,7 +15,7 @@ from probe.measure import Progress
 from probe.model import AnyLine, Document, Judgement, Run
 from probe.plan import Options
 from probe.step import Net
-from probe.store import Writer
+from probe.store import Writer, prepare
 from probe.verdict import judge
 
 
@@ -41,6 +41,7 @@ async def session(
     Cancelling the task (Ctrl-C does, and a service manager's SIGTERM) ends the measuring; what was measured
     until then is judged and kept.
     """
+    prepare(folder)
     writers: list[Writer] = []
 
     def keep(line: AnyLine) -> None:

@@ -73,6 +73,10 @@ class Net(Protocol):
         """A connected UDP socket, so that ICMP errors arrive as errno."""
         ...
 
+    def has_route(self, ip: str) -> bool:
+        """Whether the system has a way towards an address; nothing is sent."""
+        ...
+
     async def system_lookup(self, name: str) -> list[str]:
         """What the operating system answers for a name, IPv4 and IPv6. Raises socket.gaierror."""
         ...

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from probe.record import line
 
 _MAX_LINE = 4 << 20
 _MAX_PROBLEMS = 20
+_ROOM = 1 << 20  # bytes that must be free before a run begins
 
 
 class StoreError(Exception):
@@ -29,7 +31,6 @@ class Writer:
         name = f"{run.started:%Y%m%dT%H%M%SZ}_{where}_{run.id[:8]}.jsonl"
         self.path = folder / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("xb")
         except OSError as error:
             raise StoreError(f"{self.path}: cannot be created ({error.strerror})") from None
@@ -48,6 +49,16 @@ class Writer:
         with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
         self._file.close()
+
+
+def prepare(folder: Path) -> None:
+    """Make sure that a run can be kept in `folder`, before anything is measured. Raises StoreError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+    except OSError as error:
+        raise StoreError(f"{folder}: runs cannot be kept here ({error.strerror})") from None
 
 
 @dataclass(frozen=True, kw_only=True)

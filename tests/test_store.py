@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from probe.failure import Kind
 from probe.model import AnyLine, Document, End
-from probe.store import StoreError, Writer, find, read, schema
+from probe.store import StoreError, Writer, find, prepare, read, schema
 from probe.verdict import judge
 from tests.build import chain, document, looked_up, measured, saw, works
 
@@ -154,3 +154,5 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, made: Document)
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be created"):
         Writer(tmp_path / "file", made.run)
+    with pytest.raises(StoreError, match="runs cannot be kept here"):
+        prepare(tmp_path / "file")

@@ -172,4 +172,4 @@ async def test_a_run_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
         )
 
     assert code == 2
-    assert "cannot be created" in err
+    assert "runs cannot be kept here" in err
