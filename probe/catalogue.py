@@ -245,8 +245,10 @@ def _check_settings(catalogue: Catalogue, file: str) -> None:
         if resolver.over in ("tls", "https") and not resolver.host:
             raise ConfigError(file, f"{key}.host", "is needed: it is the name the certificate must show")
     network = catalogue.settings.network
-    if network.by == "mmdb" and not network.mmdb:
-        raise ConfigError(file, "network.mmdb", "is needed when network.by is 'mmdb'")
+    if network.by == "mmdb" and not Path(network.mmdb).is_file():
+        raise ConfigError(
+            file, "network.mmdb", f"there is no file {network.mmdb!r}; network.by 'mmdb' needs one"
+        )
 
 
 _HOST = re.compile(r"^(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}$")

@@ -222,7 +222,7 @@ def from_database(path: Path, public: Private) -> _Named:
 
         with maxminddb.open_database(path) as database:
             entry = database.get(public.open())
-    except (ImportError, OSError, ValueError):
+    except (ImportError, OSError, ValueError, RuntimeError):  # the last: not a database
         return _Named("", None, "")
     if not isinstance(entry, dict):
         return _Named("", None, "")

@@ -131,3 +131,10 @@ def test_a_wrong_resolver_is_refused(folder: Path, resolver: str, says: str) -> 
 def test_a_service_that_does_not_exist_is_said_with_those_that_do(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no such service; there are one"):
         load(folder).select(("two",))
+
+
+def test_a_database_that_is_not_there_is_refused(folder: Path) -> None:
+    with (folder / "probe.toml").open("a") as file:
+        file.write('[network]\nby = "mmdb"\nmmdb = "/nowhere.mmdb"\n')
+    with pytest.raises(ConfigError, match="network.mmdb: there is no file"):
+        load(folder)
