@@ -103,3 +103,21 @@ def test_nothing_speaks_of_one_machine() -> None:
         text = path.read_text()
         assert "/home/" not in text.replace("--home", "")
         assert "/work/" not in text
+
+
+def test_every_rule_and_regime_has_its_line_in_the_documentation() -> None:
+    from probe.regime import REGIMES
+    from probe.rules import RULES
+
+    text = (ROOT / "docs" / "verdicts.md").read_text()
+    for rule in RULES:
+        assert f"| `{rule.id}` | {rule.state} |" in text, rule.id
+        assert rule.because in text, rule.id
+    for regime in REGIMES:
+        assert f"| `{regime.regime}` |" in text, regime.regime
+
+
+def test_rule_ids_are_unique() -> None:
+    from probe.rules import RULES
+
+    assert len({rule.id for rule in RULES}) == len(RULES)
