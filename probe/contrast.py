@@ -90,16 +90,24 @@ def name_passes_elsewhere(case: Case) -> bool:
 
 
 def reset_too_early(case: Case) -> bool:
-    """The reset came sooner than a packet can travel to the server and back, nearly every time."""
+    """The reset came sooner than a packet can travel to the server and back, nearly every time.
+
+    The round trip is the shortest that any connection to the same address took: a lost SYN makes one look long.
+    """
     early = 0
     for chain in case.reading.failed(*OWN):
-        connected, ended = at_step(chain, "tcp"), failure_of(chain)
-        if connected is None or ended is None or not isinstance(connected.facts, TcpFacts):
+        ended, rtt = failure_of(chain), _round_trip(case, chain.ip)
+        if at_step(chain, "tcp") is None or ended is None or ended.failure is None or rtt is None:
             continue
-        rtt = connected.facts.connect
-        is_reset = ended.failure is not None and ended.failure.kind is Kind.RESET
+        is_reset = ended.failure.kind is Kind.RESET
         early += is_reset and rtt >= _MEASURABLE_RTT and ended.seconds < 0.6 * rtt
     return early >= 3
+
+
+def _round_trip(case: Case, ip: str | None) -> float | None:
+    chains = [chain for chain in case.reading.measurement.chains if chain.ip == ip]
+    took = [o.facts.connect for c in chains for o in c.observations if isinstance(o.facts, TcpFacts)]
+    return min(took, default=None)
 
 
 def never_acknowledged(case: Case) -> bool:

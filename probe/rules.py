@@ -237,7 +237,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="name.proved",
-        when=_all(_step("tls", "quic"), _cut, _fails(4), _innocent, contrast.server_proved_itself),
+        # Not for an alert: that is a server speaking, and servers refuse names for reasons of their own.
+        when=_all(
+            _step("tls", "quic"),
+            _cut,
+            _not(_kind(Kind.REJECTED)),
+            _fails(4),
+            _innocent,
+            contrast.server_proved_itself,
+        ),
         state="blocked",
         mechanism="{step}.{action}.name",
         because="the server is up and proves to be the service when another name is said, and fails under its own",

@@ -308,3 +308,26 @@ def test_every_sad_verdict_names_its_evidence() -> None:
 
     assert verdict.evidence
     assert verdict.because
+
+
+def test_a_reset_that_only_looks_early_because_a_syn_was_lost_is_not_an_artefact() -> None:
+    slow = FACTS["tcp"].__class__(connect=1.05)  # type: ignore[call-arg]
+
+    def late(variant: str = "target") -> Chain:
+        return chain(saw("tcp", facts=slow), saw("tls", Kind.RESET, seconds=0.04), variant=variant)
+
+    target = measured(late(), late("again"), reset("again"), works("tcp", variant="other_port"))
+
+    assert messaging(document(target)).state == "unreachable"
+
+
+def test_a_server_that_refuses_its_own_name_with_an_alert_is_not_blocked() -> None:
+    def refused(variant: str = "target") -> Chain:
+        return chain(saw("tcp"), saw("tls", Kind.REJECTED, code="unrecognized_name"), variant=variant)
+
+    target = measured(
+        refused(), refused("again"), refused("again"), refused("again"),
+        works("tcp", "tls", variant="other_name"), works("tcp", "tls", variant="other_name"),
+    )  # fmt: skip
+
+    assert messaging(document(target)).state == "unreachable"
