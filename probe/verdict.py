@@ -262,7 +262,10 @@ def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusi
     lost = _first(conclusions, "unreachable")
     if lost is not None:
         return replace(lost, because=f"partly: {_partly(groups, lost)}")
-    return replace(works, identity=any(c.identity for c in conclusions), evidence=evidence)
+    # Proved is what the purpose lives from: a certificate of a helper host says nothing about the chat server.
+    core = [c for name, c in groups.items() if name in vital]
+    proved = all(c.identity for c in core) if core else any(c.identity for c in conclusions)
+    return replace(works, identity=proved, evidence=evidence)
 
 
 def _partly(groups: dict[str, Conclusion], worst: Conclusion) -> str:

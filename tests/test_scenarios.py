@@ -1,14 +1,30 @@
-"""Every scenario once, each in a network of its own."""
+"""The lab: every scenario once, each in a network of its own, and the shipped catalogue in a clean one."""
 
+import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from tests.lab.network import Conditions, network
 from tests.lab.scenario import Scenario, perform, scenarios
+from tests.lab.topology import CLIENTS
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 _NEEDED = ("ip", "nft", "nginx", "unbound", "turnserver", "faketime")
+_ROOT = Path(__file__).parent.parent
+# Messaging and calls of the shipped services on a network where everything works: "works" needs a proof of
+# identity, a bare TCP connection "answers", and what no account-free test is known for is not tested.
+EXPECTED = {
+    "discord": ("works", "answers"), "facetime": ("works", "-"), "imo": ("-", "-"), "jitsi": ("-", "answers"),
+    "kakaotalk": ("works", "-"), "line": ("works", "-"), "matrix": ("works", "answers"), "max": ("works", "-"),
+    "meet": ("-", "answers"), "messenger": ("works", "answers"), "signal": ("works", "answers"),
+    "snapchat": ("works", "-"), "teams": ("-", "answers"), "telegram": ("answers", "answers"),
+    "threema": ("answers", "answers"), "viber": ("-", "answers"), "vk": ("works", "-"), "wechat": ("works", "-"),
+    "whatsapp": ("answers", "-"), "wire": ("works", "answers"), "zoom": ("-", "-"),
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +46,31 @@ def test_scenario_is_judged_right(scenario: Scenario) -> None:
     assert not outcome.wrong
     assert not outcome.false_alarms
     assert not outcome.leaks
+
+
+def test_the_shipped_catalogue_on_a_clean_network_ends_with_the_expected_table() -> None:
+    with network(f"crl{os.getpid() % 100000}", Conditions(), configs=_ROOT / "configs") as lab:
+        told = lab.run()
+        written = Path(told["file"]).read_bytes()
+
+    said = {
+        service["service"]: (_word(service, "messaging"), _word(service, "calls"))
+        for service in told["services"]
+    }
+    assert said == EXPECTED
+    assert told["network"] | {"families": None} == {
+        "regime": "normal", "asn": 64500, "as_name": "LAB-ISP - Laboratory ISP, RU", "country": "RU",
+        "kind": "unknown", "label": "", "families": None, "tunnel": False,
+    }  # fmt: skip
+    assert told["sent"] + told["received"] < 2_000_000
+    checker = Draft202012Validator(json.loads((_ROOT / "results" / "schema.json").read_bytes()))
+    for line in written.splitlines():
+        checker.validate(json.loads(line))
+    assert not [ip for ip in CLIENTS if ip.encode() in written]
+
+
+def _word(service: dict[str, dict[str, str]], purpose: str) -> str:
+    verdict = service[purpose]
+    if verdict["state"] == "reachable":
+        return "works" if verdict["identity"] == "proved" and purpose == "messaging" else "answers"
+    return {"not_tested": "-"}.get(verdict["state"], verdict["state"])

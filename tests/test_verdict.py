@@ -331,3 +331,14 @@ def test_a_server_that_refuses_its_own_name_with_an_alert_is_not_blocked() -> No
     )  # fmt: skip
 
     assert messaging(document(target)).state == "unreachable"
+
+
+def test_the_certificate_of_a_helper_host_proves_nothing_about_a_vital_group() -> None:
+    bare = measured(works("tcp"), target="chat", vital=True)
+    helper = measured(works("tcp", "tls"), target="media")
+
+    assert messaging(document(bare, helper)).identity == "not proved"
+    assert (
+        messaging(document(measured(works("tcp", "tls"), target="chat", vital=True), helper)).identity
+        == "proved"
+    )
