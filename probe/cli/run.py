@@ -2,7 +2,7 @@
 
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,9 @@ from probe.cli import Configs, Home, Json, Results, app, fail
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from probe.catalogue import Catalogue
+    from probe.catalogue import Catalogue, Service
     from probe.measure import Progress
     from probe.plan import Options
     from probe.session import Finished
@@ -111,6 +112,7 @@ def run(
         catalogue = load(homes.configs(where, configs))
         chosen = catalogue.select(tuple(services or ()))
         options = _options(only, tests, tier, label, country, kind, budget, max_bytes, (ipv4, ipv6), seed)
+        _refuse_nothing(catalogue, chosen, options)
         if tests in _WARNINGS:
             sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
         with _progress(quiet=quiet or json) as progress:
@@ -123,8 +125,24 @@ def run(
     raise typer.Exit(_exit_code(finished))
 
 
+def _refuse_nothing(catalogue: "Catalogue", chosen: "tuple[Service, ...]", options: "Options") -> None:
+    from probe.catalogue import ConfigError
+    from probe.plan import jobs
+
+    if not any(job.service for job in jobs(catalogue, chosen, options)):
+        asked = ", ".join(service.service for service in chosen)
+        tiers = ", ".join(options.tiers)
+        raise ConfigError(
+            "--only", " ".join(options.only), f"there is nothing like it to measure in {asked} ({tiers})"
+        )
+
+
 async def _session(
-    catalogue: "Catalogue", chosen: Any, options: "Options", folder: Any, progress: Any
+    catalogue: "Catalogue",
+    chosen: "tuple[Service, ...]",
+    options: "Options",
+    folder: "Path",
+    progress: "Callable[[Progress], None] | None",
 ) -> "Finished":
     from probe.net import SystemNet
     from probe.session import session

@@ -116,6 +116,7 @@ async def test_a_network_where_nothing_answers_is_exit_code_1(tmp_path: Path) ->
     [
         (("run", "whatsup"), "whatsup: there is no such service; there are"),
         (("run", "--only", "smells"), "--only: smells: is neither a purpose nor a step"),
+        (("run", "imo", "--only", "calls"), "there is nothing like it to measure in imo (core)"),
         (("run", "--country", "Russia"), "--country: Russia: is not a two-letter country code"),
         (("run", "--configs", "/nonexistent"), "/nonexistent: there is no probe.toml"),
         (("services", "whatsup"), "whatsup"),
@@ -173,3 +174,21 @@ async def test_a_run_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
 
     assert code == 2
     assert "runs cannot be kept here" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "ended"), [(("--budget", "2"), "deadline"), (("--max-bytes", "1000"), "budget")]
+)
+async def test_a_limit_ends_a_run_and_says_so(tmp_path: Path, option: tuple[str, str], ended: str) -> None:
+    async with network(tmp_path) as home:
+        _, out, _ = await probe("run", "--home", str(home), "-4", "--json", *option)
+
+    assert json.loads(out)["ended"] == ended
+
+
+async def test_extended_tests_warn_before_they_begin(tmp_path: Path) -> None:
+    async with network(tmp_path) as home:
+        code, _, err = await probe("run", "tincan", "--home", str(home), "-4", "--tests", "extended")
+
+    assert code == 0
+    assert "Whoever watches this network may notice" in err
