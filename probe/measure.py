@@ -173,9 +173,7 @@ async def _vantage(this: _Round, begin: Callable[[Vantage], None]) -> None:
     """Learn where we are while the measuring goes on; then the country's own controls can join."""
     vantage = await look(this.observer.net, this.catalogue, this.options)
     begin(vantage)
-    if not vantage.country:
-        return
-    home = plan.controls_of(this.catalogue, this.options, vantage.country)
+    home = plan.domestic_controls(this.catalogue, this.options, vantage.country)
     this.todo += home
     for asked in plan.questions(this.catalogue, home).values():
         this.names.ask(asked)

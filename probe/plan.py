@@ -83,17 +83,25 @@ def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options) ->
         for target in service.targets
         if target.tier in options.tiers and _wanted(target, options)
     ]
-    chosen += controls_of(catalogue, options, "")
+    chosen += [
+        Job(service="", target=control)
+        for control in catalogue.controls
+        if control.tier in options.tiers and not control.country
+    ]
     random.Random(options.seed).shuffle(chosen)
     return chosen
 
 
-def controls_of(catalogue: Catalogue, options: Options, country: str) -> list[Job]:
-    """The controls of one country, those of no country without one."""
+def domestic_controls(catalogue: Catalogue, options: Options, country: str) -> list[Job]:
+    """The country's own controls; those of every country where it is not known.
+
+    Behind an allowlist nothing foreign answers, so nobody says which country this is, and only its own servers
+    can show that the network is up.
+    """
     return [
         Job(service="", target=control)
         for control in catalogue.controls
-        if control.tier in options.tiers and control.country == country
+        if control.tier in options.tiers and control.country and country in ("", control.country)
     ]
 
 

@@ -3,7 +3,16 @@ from datetime import date
 import pytest
 
 from probe.catalogue import Catalogue, Control, Evidence, Resolver, Service, Settings, Target
-from probe.plan import Options, addresses, controls_of, first_round, is_bogon, jobs, lookup_legs, questions
+from probe.plan import (
+    Options,
+    addresses,
+    domestic_controls,
+    first_round,
+    is_bogon,
+    jobs,
+    lookup_legs,
+    questions,
+)
 from probe.steps import Dns, Stun, Tcp
 
 KNOWN = Evidence(host="known", reply="known")
@@ -80,8 +89,12 @@ def test_a_call_needs_all_its_groups_and_messaging_those_the_service_names() -> 
 
 
 def test_domestic_controls_join_when_the_country_is_known() -> None:
-    assert [job.target.name for job in controls_of(CATALOGUE, Options(), "RU")] == ["h"]
-    assert controls_of(CATALOGUE, Options(), "DE") == []
+    assert [job.target.name for job in domestic_controls(CATALOGUE, Options(), "RU")] == ["h"]
+    assert domestic_controls(CATALOGUE, Options(), "DE") == []
+
+
+def test_the_controls_of_every_country_join_when_nobody_says_which_it_is() -> None:
+    assert [job.target.name for job in domestic_controls(CATALOGUE, Options(), "")] == ["h"]
 
 
 def test_every_name_is_asked_once_and_some_resolvers_only_for_controls() -> None:
