@@ -67,7 +67,9 @@ class Control(Target, kw_only=True):
 
     class_: ControlClass = msgspec.field(name="class")
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] | Literal[""] = ""  # of a domestic control
-    role: Literal["control", "portal", "load"] = "control"
+    # portal: a canary for sign-in pages; load: a body to measure speed by; closed: a port where nobody listens,
+    # to learn whether a refusal of UDP (ICMP port unreachable) gets through to us at all.
+    role: Literal["control", "portal", "load", "closed"] = "control"
 
 
 class Service(Setting):

@@ -157,19 +157,35 @@ def cookie_is_dropped_everywhere(case: Case) -> bool:
 
 
 def relays_are_silent_but_alive(case: Case) -> bool:
-    """Silent over UDP and open over TCP: a relay's own port, or any port where two addresses are silent.
+    """Silent over UDP on machines that are up: a relay whose own port takes TCP, or two relays that are alive.
 
-    A refused TCP connection shows a machine that is up, and not a relay that is: operators stop relays too.
+    Alive is a machine where a TCP connection opens. One that refuses TCP is up too, but its relay may have been
+    switched off; then it would refuse UDP as well, which counts only where such refusals are seen to arrive.
     """
-    relays = [
-        r for r in case.service if r.is_udp and r.measurement.purpose == case.reading.measurement.purpose
+    same = [
+        r
+        for r in case.service
+        if r.is_udp
+        and (r.measurement.purpose, r.measurement.group)
+        == (case.reading.measurement.purpose, case.reading.measurement.group)
     ]
-    same = [r for r in relays if r.measurement.group == case.reading.measurement.group]
-    if any(r.passed(*OWN) for r in same):
+    if any(r.passed(*OWN) or Kind.REFUSED in _kinds(r) for r in same):
         return False
-    silent = {ip for r in same for ip in r.ips}
-    opened = [chain for r in same for chain in r.passed("tcp")]
-    return any(c.port == case.reading.port for c in opened) or (len(silent) >= 2 and bool(opened))
+    asked = [chain for r in same for chain in r.tries("tcp")]
+    opened = [chain for chain in asked if failure_of(chain) is None]
+    if any(chain.port == case.reading.port for chain in opened):
+        return True
+    refused = case.controls.udp_refusals_arrive(case.reading.family) and any(map(_is_refused, asked))
+    return len({ip for r in same for ip in r.ips}) >= 2 and (bool(opened) or refused)
+
+
+def _kinds(reading: Reading) -> set[Kind]:
+    return {o.failure.kind for o in reading.failures if o.failure is not None}
+
+
+def _is_refused(chain: Chain) -> bool:
+    ended = failure_of(chain)
+    return ended is not None and ended.failure is not None and ended.failure.kind is Kind.REFUSED
 
 
 def is_known_to_answer(case: Case) -> bool:

@@ -248,6 +248,8 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
                 group.create_task(this.observer.follow(leg, chains))
         if job.control is not None:
             this.learn_controls(job, chains)
+        if job.control is not None and job.control.role == "closed":
+            break  # its failure is the answer
         legs = follow_up.follow_ups(job.target, chains, this.situation(job, spare))
     return "complete"
 

@@ -84,7 +84,7 @@ class Measurement(Record, tag_field="record", tag="measurement"):
     vital: bool = False  # whether the purpose is dead without this target's group
     control_class: str = ""
     country: str = ""  # of a domestic control
-    role: str = ""  # of a control: "control", "portal" or "load"
+    role: str = ""  # of a control: "control", "portal", "load" or "closed"
     chains: tuple[Chain, ...] = ()
     ended: Ended = "complete"
 

@@ -218,6 +218,13 @@ class Controls:
         ]
         return here if here.dead and elsewhere.alive and beyond_dns else None
 
+    def udp_refusals_arrive(self, family: int) -> bool:
+        """Whether a closed UDP port of a control was refused: routers here let ICMP errors through."""
+        closed = self.readings(family, roles=("closed",))
+        return any(
+            o.failure is not None and o.failure.kind is Kind.REFUSED for r in closed for o in r.failures
+        )
+
     def clock_offsets(self) -> list[float]:
         """How far our clock is ahead of the Date headers of controls, in seconds."""
         return [

@@ -306,14 +306,14 @@ RULES: tuple[Rule, ...] = (
         when=_all(_datagrams, _fails(2), contrast.is_silent, contrast.relays_are_silent_but_alive),
         state="blocked",
         mechanism="udp.dropped.address",
-        because="UDP to the service's relays vanishes while the same machines answer TCP and other servers answer UDP",
+        because="UDP to the service's relays vanishes while their machines are up and other servers answer UDP",
     ),
     Rule(
         id="udp.rejected",
         when=_all(_datagrams, _fails(2), _kind(Kind.UNREACHABLE), contrast.relays_are_silent_but_alive),
         state="blocked",
         mechanism="udp.rejected.address",
-        because="a router on the way rejects UDP to the service's relays, which answer TCP",
+        because="a router on the way rejects UDP to the service's relays, whose machines are up",
     ),
     Rule(
         id="udp.refused",

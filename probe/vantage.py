@@ -75,7 +75,11 @@ def _family(ip: str) -> Literal[4, 6]:
 
 async def _servers(net: Net, catalogue: Catalogue, options: Options) -> list[tuple[str, int]]:
     """Addresses of foreign STUN controls, both families in turn."""
-    controls = [c for c in catalogue.controls if isinstance(c.steps[0], Stun) and c.class_ != "domestic"]
+    controls = [
+        control
+        for control in catalogue.controls
+        if isinstance(control.steps[0], Stun) and control.class_ != "domestic" and control.role == "control"
+    ]
     controls = [c for c in controls if c.tier in options.tiers][:4]
     answers = await asyncio.gather(*(_addresses(net, control) for control in controls))
     by_family: dict[int, list[tuple[str, int]]] = {4: [], 6: []}

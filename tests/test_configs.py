@@ -66,7 +66,7 @@ def test_every_kind_of_step_has_controls_in_a_default_run(catalogue: Catalogue) 
 
     assert all(kinds[kind] >= 2 for kind in ("Tcp", "Tls", "Http", "Quic", "Stun"))
     assert {control.class_ for control in core} == {"foreign-large", "foreign-hosting"}
-    assert {control.role for control in core} == {"control", "portal", "load"}
+    assert {control.role for control in core} == {"control", "portal", "load", "closed"}
     assert len({control.port for control in core if isinstance(control.steps[0], Stun)}) >= 4
 
 

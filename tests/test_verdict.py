@@ -151,14 +151,27 @@ def test_one_relay_whose_own_port_is_open_over_tcp_is_blocked_by_address() -> No
     assert calls(document(relay)).mechanism == "udp.dropped.address"
 
 
-def test_relays_that_were_switched_off_on_machines_that_are_up_are_not_blocked() -> None:
+def test_silent_relays_on_machines_that_refuse_tcp_are_blocked_only_where_refusals_of_udp_arrive() -> None:
     refused = chain(saw("tcp", Kind.REFUSED), variant="tcp", ip="5.5.5.6", port=3478)
     relay = measured(
         silent(), silent("again"), silent(ip="5.5.5.6"), silent("again", ip="5.5.5.6"), refused,
         purpose="calls", target="relay",
     )  # fmt: skip
+    closed = control(
+        chain(saw("stun", Kind.REFUSED), ip="9.9.9.9", port=3481), target="closed", role="closed"
+    )
 
     assert calls(document(relay)).state == "unreachable"
+    with_refusals = document(relay, controls=[*healthy_controls(), closed])
+    assert calls(with_refusals).mechanism == "udp.dropped.address"
+
+
+def test_a_relay_that_refuses_anywhere_was_switched_off() -> None:
+    alive = chain(saw("tcp"), variant="tcp", port=1400)
+    off = chain(saw("stun", Kind.REFUSED), ip="5.5.5.6", port=1400)
+    relay = measured(silent(), silent("again"), off, alive, purpose="calls", target="relay")
+
+    assert calls(document(relay)).state != "blocked"
 
 
 def test_one_silent_relay_is_not_enough() -> None:

@@ -35,6 +35,7 @@ class Conditions:
     resolver: dict[str, str] = field(default_factory=dict)  # the ISP's policy by name
     gone: list[str] = field(default_factory=list)  # names that exist nowhere
     down: list[str] = field(default_factory=list)  # hosts whose sockets are closed
+    relays_without_tcp: bool = False
     status: dict[str, int] = field(default_factory=dict)
     certificate: dict[str, str] = field(default_factory=dict)
     rejecting: list[str] = field(default_factory=list)  # hosts that answer each hello with an alert
@@ -146,6 +147,8 @@ def _start(
     if conditions.net:
         topology.filter(topology.net, _chain("input", conditions.net, world))
     up = [e for e in world.endpoints.values() if e.host not in conditions.down]
+    if conditions.relays_without_tcp:
+        up = [e for e in up if e.kind != "relay-tcp"]
     coturn = [e for e in up if e.host.startswith("coturn.")]
     servers.nginx(
         topology.net,

@@ -53,6 +53,9 @@ class World:
             return
         home = isinstance(target, Control) and target.class_ == "domestic"
         ips = list(target.addresses)
+        if isinstance(target, Control) and target.role == "closed":
+            self._named(target, home, fixed=ips)  # the name exists, and nobody listens
+            return
         if target.host and not is_address(target.host):
             ips = self._named(target, home, fixed=ips)
         self.services.setdefault(service, []).extend(ips)
