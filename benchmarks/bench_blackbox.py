@@ -24,8 +24,18 @@ MODULES = """
 modules:
   dns: {{prober: dns, timeout: 5s, dns: {{query_name: {host}, query_type: A, preferred_ip_protocol: ip4}}}}
   tcp: {{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4}}}}
-  tls: {{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4, tls: true, tls_config: {{ca_file: {root}, server_name: {host}}}}}}}
-  http: {{prober: http, timeout: 5s, http: {{preferred_ip_protocol: ip4, no_follow_redirects: true, headers: {{Host: {host}}}, tls_config: {{ca_file: {root}, server_name: {host}}}}}}}
+  tls:
+    prober: tcp
+    timeout: 5s
+    tcp: {{preferred_ip_protocol: ip4, tls: true, tls_config: {{ca_file: {root}, server_name: {host}}}}}
+  http:
+    prober: http
+    timeout: 5s
+    http:
+      preferred_ip_protocol: ip4
+      no_follow_redirects: true
+      headers: {{Host: {host}}}
+      tls_config: {{ca_file: {root}, server_name: {host}}}
 """
 FETCH = """
 import sys, urllib.request
@@ -40,10 +50,9 @@ def ours(lab: Network, settings: dict[str, Any]) -> dict[str, Any]:
     file = lab.folder / "ours.json"
     file.write_text(json.dumps(settings))
     script = Path(__file__).parent / "ours.py"
-    done = subprocess.run(
-        ["ip", "netns", "exec", lab.topology.client, sys.executable, str(script), str(file)],
-        capture_output=True, check=True, env=os.environ | {"SSL_CERT_FILE": str(lab.folder / "root.pem"), "PYTHONPATH": "."},
-    )  # fmt: skip
+    environment = os.environ | {"SSL_CERT_FILE": str(lab.folder / "root.pem"), "PYTHONPATH": "."}
+    command = ["ip", "netns", "exec", lab.topology.client, sys.executable, str(script), str(file)]
+    done = subprocess.run(command, capture_output=True, check=True, env=environment)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -62,7 +62,11 @@ def test_the_shipped_catalogue_on_a_clean_network_ends_with_the_expected_table()
         "regime": "normal", "asn": 64500, "as_name": "LAB-ISP - Laboratory ISP, RU", "country": "RU",
         "kind": "unknown", "label": "", "families": None, "tunnel": False,
     }  # fmt: skip
+    assert told["findings"] == []  # every encrypted resolver and QUIC work
     assert told["sent"] + told["received"] < 2_000_000
+    vantage = json.loads(written.splitlines()[0])["vantage"]
+    assert vantage["resolver_asn"] == 64500
+    assert vantage["nat"] == {"translated": True, "mapping": "endpoint_independent"}
     checker = Draft202012Validator(json.loads((_ROOT / "results" / "schema.json").read_bytes()))
     for line in written.splitlines():
         checker.validate(json.loads(line))

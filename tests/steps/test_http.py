@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from probe.demo.stand_ins import WebServer
-from probe.failure import Closed, Kind, Malformed, StepError, Unexpected, Unsupported, classify
+from probe.failure import Closed, Kind, Malformed, Rejected, StepError, Unexpected, Unsupported, classify
 from probe.step import Flow
 from probe.steps import Http, HttpFacts, Tcp, Tls
 from tests.loopback import ROOT, Handler, context, flow, stream_server
@@ -160,3 +160,70 @@ async def test_a_slow_drip_ends_at_the_deadline() -> None:
                 await ask(to, Http())
 
     assert classify(caught.value).kind in (Kind.TIMEOUT, Kind.MALFORMED)
+
+
+async def test_an_answer_reset_at_any_byte_is_a_classified_failure() -> None:
+    whole = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\nx-header: value\r\n\r\n" + b"x" * 20
+    for cut in range(len(whole)):
+
+        async def cutting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: int = cut) -> None:
+            from probe.demo.path import _reset
+
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(whole[:cut])
+            await writer.drain()
+            _reset(writer)
+
+        async with stream_server(cutting) as port, flow(port) as to:
+            with pytest.raises((OSError, StepError)) as caught:
+                await ask(to, Http())
+        assert classify(caught.value).kind in (Kind.RESET, Kind.CLOSED)
+
+
+async def test_http2_is_spoken_where_alpn_says_so_and_carries_several_questions() -> None:
+    tls = context(ROOT.issue("chat.example"), "h2")
+    async with stream_server(_http2, tls) as port, flow(port) as to:
+        await Tcp().run(to)
+        await Tls(trust="test").run(to)
+        first, second = await asyncio.gather(Http().run(to), Http(path="/json").run(to))
+
+    assert (first.version, first.status, second.status) == ("2", 200, 200)
+
+
+async def test_a_question_refused_in_http2_is_rejected() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _http2(reader, writer, refusing=True)
+
+    tls = context(ROOT.issue("chat.example"), "h2")
+    async with stream_server(refuse, tls) as port, flow(port) as to:
+        await Tcp().run(to)
+        await Tls(trust="test").run(to)
+        with pytest.raises((Rejected, Closed, Malformed)) as caught:
+            await Http().run(to)
+
+    assert classify(caught.value).kind.is_evidence
+
+
+async def _http2(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, refusing: bool = False
+) -> None:
+    """The h2 library's own server side: answers every question with 200 and two bytes."""
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import RequestReceived
+
+    connection = H2Connection(H2Configuration(client_side=False))
+    connection.initiate_connection()
+    writer.write(connection.data_to_send())
+    while data := await reader.read(65536):
+        for event in connection.receive_data(data):
+            if isinstance(event, RequestReceived):
+                stream = event.stream_id
+                assert stream is not None
+                if refusing:
+                    connection.reset_stream(stream, error_code=7)
+                else:
+                    connection.send_headers(stream, [(":status", "200")])
+                    connection.send_data(stream, b"ok", end_stream=True)
+        writer.write(connection.data_to_send())
+        await writer.drain()

@@ -4,9 +4,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
+from aioquic.h3.connection import H3Connection
+from aioquic.h3.events import HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.crypto import INITIAL_SALT_VERSION_1, derive_key_iv_hp
+from aioquic.quic.events import ProtocolNegotiated, QuicEvent
 from aioquic.tls import CipherSuite, cipher_suite_hash, hkdf_expand_label, hkdf_extract
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,12 +24,26 @@ from tests.loopback import HERE, ROOT, datagram_server, flow
 from tests.play import play
 
 
+class Http3Server(QuicConnectionProtocol):
+    """Answers every HTTP/3 question with 403."""
+
+    _http: H3Connection | None = None
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        if isinstance(event, ProtocolNegotiated):
+            self._http = H3Connection(self._quic)
+        for asked in self._http.handle_event(event) if self._http else ():
+            if isinstance(asked, HeadersReceived) and self._http is not None:
+                self._http.send_headers(asked.stream_id, [(b":status", b"403")], end_stream=True)
+                self.transmit()
+
+
 @asynccontextmanager
 async def quic_server(folder: Path, name: str) -> AsyncIterator[int]:
     configuration = QuicConfiguration(is_client=False, alpn_protocols=["h3"])
     configuration.load_cert_chain(*ROOT.issue(name).write(folder, "quic"))
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: QuicServer(configuration=configuration), local_addr=(HERE, 0)
+        lambda: QuicServer(configuration=configuration, create_protocol=Http3Server), local_addr=(HERE, 0)
     )
     try:
         yield int(transport.get_extra_info("sockname")[1])
@@ -82,6 +100,13 @@ async def test_a_handshake_gives_session_and_identity(tmp_path: Path) -> None:
 
     assert (facts.version, facts.alpn, facts.identity) == ("1", "h3", "verified")
     assert facts.handshake > 0
+
+
+async def test_a_path_is_asked_for_over_http_3(tmp_path: Path) -> None:
+    async with quic_server(tmp_path, "chat.example") as port, flow(port) as to:
+        facts = await Quic(trust="test", path="/").run(to)
+
+    assert (facts.status, facts.identity) == (403, "verified")
 
 
 async def test_a_certificate_for_another_name_is_untrusted(tmp_path: Path) -> None:
