@@ -18,15 +18,17 @@ from probe.reading import (
     at_step,
     failure_of,
     identity_shown,
+    issuer,
     leaf,
 )
-from probe.steps import TcpFacts
+from probe.steps import TcpFacts, TlsFacts
 
 SILENCE = (Kind.TIMEOUT, Kind.SILENT)
 # Ten transmissions on two source ports: at 30 % loss each way all ten fail once in 800 times.
 ENOUGH_SILENCE = 10
 _MEASURABLE_RTT = 0.008  # seconds; below it "earlier than a round trip" means nothing
 _STRONG = ("source", "capture")
+_UNKNOWN = ("unknown_issuer", "self_signed")
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,6 @@ def same_stranger_everywhere(case: Case) -> bool:
 
 
 def _issuers(chain: Chain) -> str:
-    from probe.reading import issuer
-
     ended = failure_of(chain)
     untrusted = ended is not None and ended.failure is not None and ended.failure.kind is Kind.UNTRUSTED
     return issuer(chain) if untrusted else ""
@@ -226,6 +226,19 @@ def stranger_follows_the_name(case: Case) -> bool:
     mine = {leaf(chain) for chain in case.reading.failed(*OWN)} - {""}
     there = [c for c in case.reading.tries("name_to_control") if not identity_shown(c)]
     return any(leaf(chain) in mine for chain in there)
+
+
+def stranger_takes_any_name(case: Case) -> bool:
+    """Under an innocent name the address showed a certificate for that very name, by the same unknown issuer."""
+    mine = {_issuers(chain) for chain in case.reading.failed(*OWN)} - {""}
+    return any(
+        isinstance(o.facts, TlsFacts)
+        and o.facts.covers_sni
+        and o.facts.identity in _UNKNOWN
+        and issuer(chain) in mine
+        for chain in case.reading.tries("other_name")
+        for o in chain.observations
+    )
 
 
 def other_port_passes(case: Case) -> bool:

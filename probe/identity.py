@@ -76,6 +76,16 @@ def judge(
         return "invalid"
 
 
+def covers(chain_der: Sequence[bytes], name: str) -> bool:
+    """Whether the leaf of a chain is for a name, whoever signed it."""
+    from cryptography import x509
+
+    try:
+        return bool(name and chain_der) and _is_for(x509.load_der_x509_certificate(chain_der[0]), name)
+    except ValueError:
+        return False
+
+
 def _path(chain: "Sequence[x509.Certificate]", store: "X509Store", now: datetime) -> Identity | None:
     """What is wrong with the path to a root, by OpenSSL's own words; None if nothing is."""
     from OpenSSL.crypto import X509, Error, X509StoreContext, X509StoreContextError

@@ -167,7 +167,7 @@ class Found:
 def addresses(
     target: Target, said: Mapping[str, Sequence[str]], catalogue: Catalogue, options: Options
 ) -> Found:
-    """Whom to talk to, per family: one address is enough where the system's resolver and another agree.
+    """Whom to talk to, per family: one address is enough where the system's resolver and a believed one agree.
 
     Where they do not, and where the catalogue lists addresses of its own, up to the limit are tried: each
     resolver's first answers in turn, then the catalogue's.
@@ -185,17 +185,25 @@ def addresses(
     first: list[Address] = []
     spare: list[Address] = []
     limit = catalogue.settings.limits.addresses
+    believed = {r.name for r in catalogue.settings.resolvers if r.over in ("tls", "https")} & set(said)
     for family in options.families:
         usable = [
             Address(ip=ip, said_by=tuple(by))
             for ip, by in said_by.items()
             if (6 if ":" in ip else 4) == family and not is_bogon(ip, catalogue.settings.own_networks)
         ]
-        agreed = next((a for a in usable if len(a.said_by) >= 2 and "system" in a.said_by), None)
+        agreed = next((a for a in usable if _is_agreed(a, believed)), None)
         chosen = [agreed] if agreed is not None and not fixed else usable[:limit]
         first += chosen
         spare += [address for address in usable if address not in chosen][:limit]
     return Found(first=tuple(first), spare=tuple(spare))
+
+
+def _is_agreed(address: Address, believed: Iterable[str]) -> bool:
+    """The system and somebody else say so: an encrypted resolver where one answered, for a lie on the way
+    reaches the system and every plain resolver alike."""
+    others = set(address.said_by) - {"system"}
+    return "system" in address.said_by and bool(others & set(believed) if believed else others)
 
 
 def first_round(target: Target, found: Sequence[Address]) -> list[Leg]:

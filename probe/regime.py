@@ -17,6 +17,7 @@ from probe.reading import (
     at_step,
     failure_of,
     identity_shown,
+    ids,
     is_slow_start,
     issuer,
     leaf,
@@ -29,6 +30,7 @@ _DAY = 86400.0
 _TOO_SLOW = 8_000.0  # bytes/s below which handshakes of many services at once fail on their own
 _SLOW_LANE = 64_000.0  # bytes/s; reported slow lanes outside an allowlist ran at about 14 kB/s
 _LONG_WAY = 0.8  # seconds of median connect time
+_FREEZE = (12_000, 40_000)  # bytes of one TCP connection after which a known filter lets nothing more pass
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,20 @@ class Network:
         """Control tries over TCP whose peer proved its name. A portal or inspector may leave QUIC alone."""
         return [chain for chain in self.chains if at_step(chain, "tls") and identity_shown(chain)]
 
-    def alive(self, *classes: str) -> list[Reading]:
-        """Controls of these classes that answered anything beyond the canaries and port 53."""
+    def asked(self, *classes: str) -> list[Reading]:
+        """Controls of these classes, beyond the canaries and port 53, that would say something."""
         return [
             r
             for r in self.readings
-            if r.measurement.control_class in classes and r.passed(*OWN) and r.measurement.role != "portal"
+            if r.measurement.control_class in classes
+            and r.measurement.role != "portal"
+            and r.port != 53
+            and _spoken(r)
         ]
 
-    def asked(self, *classes: str) -> list[Reading]:
-        """Controls of these classes that were tried."""
-        return [
-            r
-            for r in self.readings
-            if r.measurement.control_class in classes and r.measurement.role != "portal"
-        ]
+    def alive(self, *classes: str) -> list[Reading]:
+        """Those that said something. An open connection is not enough: allowlists let the SYN of any pass."""
+        return [r for r in self.asked(*classes) if any(map(_was_heard, _spoken(r)))]
 
     def speeds(self, *classes: str) -> list[float]:
         """Bytes per second of the load controls' bodies."""
@@ -111,6 +112,12 @@ def _nothing_answers(network: Network) -> bool:
     if len({c.host or c.ip for c in beyond_dns if any(o.step != "tcp" for o in c.observations)}) >= 4:
         return not any(_was_heard(o) for o in spoken)
     return not any(c.observations[0].failure is None for c in beyond_dns)
+
+
+def _spoken(reading: Reading) -> list[Observation]:
+    """The observations of its own tries in which the other side had to speak, or a connection did not open."""
+    seen = [o for chain in reading.tries(*OWN) for o in chain.observations]
+    return [o for o in seen if o.step != "tcp" or o.failure is not None]
 
 
 def _was_heard(observation: Observation) -> bool:
@@ -229,6 +236,34 @@ def _tunnelled(network: Network) -> bool:
     return network.document.run.vantage.tunnel
 
 
+def _frozen(network: Network) -> list[Chain]:
+    """Own tries of load controls that all stopped inside the window in which a known filter freezes connections."""
+    found = []
+    for reading in network.readings:
+        if reading.measurement.role != "load":
+            continue
+        stalled = [chain for chain in reading.failed(*OWN) if _stalled(chain)]
+        same = {
+            _carried(chain) // 4000 for chain in stalled
+        }  # a slow line stops anywhere, a counter does not
+        if len(stalled) >= 2 and len(stalled) == len(reading.tries(*OWN)) and len(same) <= 2:
+            found += stalled
+    return found
+
+
+def _stalled(chain: Chain) -> bool:
+    ended = failure_of(chain)
+    silent = ended is not None and ended.failure is not None and ended.failure.kind is Kind.TIMEOUT
+    return (
+        silent and ended is not None and ended.step == "http" and _FREEZE[0] <= _carried(chain) <= _FREEZE[1]
+    )
+
+
+def _carried(chain: Chain) -> int:
+    """Bytes that the connection brought down."""
+    return sum(o.received for o in chain.observations)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegimeRule:
     """One line of the table of regimes."""
@@ -311,6 +346,18 @@ def findings(network: Network) -> list[Finding]:
                 rule="dns.encrypted",
                 because=f"the encrypted resolver {resolver} cannot be used ({last.step} fails)",
                 evidence=(last.id,),
+            )
+        )
+    frozen = _frozen(network)
+    if frozen:
+        held = max(_carried(chain) for chain in frozen)
+        hosts = ", ".join(sorted({chain.host for chain in frozen}))
+        found.append(
+            Finding(
+                rule="tcp.frozen",
+                because=f"downloads from {hosts} stop for good after some {held // 1000} kB, every time, without"
+                " a word",
+                evidence=ids(frozen),
             )
         )
     quic = [network.controls.health("quic", family) for family in (4, 6)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from probe.failure import Kind
 from probe.model import Chain, Document, Lookup, Observation
 from probe.plan import is_address, is_bogon
-from probe.reading import OWN, failure_of, identity_shown
+from probe.reading import OWN, failure_of, identity_shown, ids
 from probe.steps import DnsFacts
 
 SYSTEM = "system"
@@ -21,6 +21,7 @@ class Resolution:
     host: str
     system: Observation | None = None
     others: dict[str, Observation] = field(default_factory=dict)
+    encrypted: frozenset[str] = frozenset()  # those of the others that nobody on the way can answer for
 
     @property
     def system_ips(self) -> set[str]:
@@ -31,6 +32,12 @@ class Resolution:
     def other_ips(self) -> set[str]:
         """The addresses anybody else gave."""
         return {ip for observation in self.others.values() for ip in _ips(observation)}
+
+    @property
+    def true_ips(self) -> set[str]:
+        """What is nearest to the truth: what encrypted resolvers gave, else what any other gave."""
+        private = [o for resolver, o in self.others.items() if resolver in self.encrypted]
+        return {ip for observation in private for ip in _ips(observation)} or self.other_ips
 
     @property
     def gone(self) -> bool:
@@ -56,11 +63,13 @@ class Tampering:
     rule: str
     because: str
     evidence: tuple[int, ...]
+    proved: bool = True
 
 
 def resolutions(document: Document) -> dict[str, Resolution]:
     """By host name, what each resolver said."""
     by_name: dict[str, dict[str, Observation]] = defaultdict(dict)
+    encrypted = frozenset(opened(document))
     for lookup in document.lookups:
         if lookup.name and lookup.observations:
             by_name[lookup.name][lookup.resolver] = lookup.observations[-1]
@@ -69,6 +78,7 @@ def resolutions(document: Document) -> dict[str, Resolution]:
             host=name,
             system=said.get(SYSTEM),
             others={resolver: o for resolver, o in said.items() if resolver != SYSTEM},
+            encrypted=encrypted,
         )
         for name, said in by_name.items()
     }
@@ -89,22 +99,22 @@ def _denied(observation: Observation) -> bool:
     return observation.failure is not None and observation.failure.code in _NO_SUCH_NAME
 
 
-def _all_false(resolution: Resolution) -> bool:
-    """Only addresses that no public service has, and nobody else says the same."""
+def _all_false(resolution: Resolution, system: "Resolver") -> bool:
+    """Only addresses that no public service has, while other names lead to public ones."""
     mine = resolution.system_ips
-    return bool(mine) and not mine & resolution.other_ips and all(is_bogon(ip, ()) for ip in mine)
+    return bool(mine) and system.public and all(is_bogon(ip, ()) for ip in mine)
 
 
-def _is_denied(resolution: Resolution) -> bool:
+def _is_denied(resolution: Resolution, system: "Resolver") -> bool:
     return resolution.system is not None and _denied(resolution.system) and bool(resolution.other_ips)
 
 
-def _is_refused(resolution: Resolution) -> bool:
+def _is_refused(resolution: Resolution, system: "Resolver") -> bool:
     failure = resolution.system.failure if resolution.system else None
     return failure is not None and failure.kind is Kind.REJECTED and len(_answering(resolution)) >= 2
 
 
-def _is_unanswered(resolution: Resolution) -> bool:
+def _is_unanswered(resolution: Resolution, system: "Resolver") -> bool:
     failure = resolution.system.failure if resolution.system else None
     return failure is not None and failure.kind is Kind.TIMEOUT and len(_answering(resolution)) >= 2
 
@@ -113,12 +123,12 @@ def _answering(resolution: Resolution) -> list[str]:
     return [resolver for resolver, o in resolution.others.items() if _ips(o)]
 
 
-_RULES: tuple[tuple[str, str, Callable[[Resolution], bool], str], ...] = (
+_RULES: tuple[tuple[str, str, Callable[[Resolution, "Resolver"], bool], str], ...] = (
     (
         "dns.bogon",
         "dns.bogon",
         _all_false,
-        "the machine's own resolver gives an address that no public service has; others give real ones",
+        "the machine's own resolver gives an address that no public service has",
     ),
     (
         "dns.denied",
@@ -141,40 +151,114 @@ _RULES: tuple[tuple[str, str, Callable[[Resolution], bool], str], ...] = (
 )
 
 
-def tampering(
-    resolution: Resolution, chains: Sequence[Chain], *, resolver_is_well: bool, injections: int
-) -> Tampering | None:
-    """Whether this name was tampered with. `resolver_is_well`: it resolves unrelated names."""
-    if not resolver_is_well:
+@dataclass(frozen=True, kw_only=True)
+class Resolver:
+    """What is known of the machine's own resolver from the whole run."""
+
+    well: bool  # it resolves unrelated names
+    public: bool  # to addresses of the public internet
+    injections: int  # look-ups at others in which a second answer contradicted the first
+    false: frozenset[str] = (
+        frozenset()
+    )  # addresses it alone gives, and that were proved to be nobody's it names
+
+
+def resolver(document: Document, names: dict[str, Resolution]) -> Resolver:
+    """Judge the machine's own resolver by every name of the run."""
+    hosts = {c.host for m in document.measurements if not m.service for c in m.chains}
+    told = [names[h].system_ips for h in hosts if h in names and names[h].system_ips]
+    return Resolver(
+        well=len(told) >= 2,
+        public=sum(not all(is_bogon(ip, ()) for ip in ips) for ips in told) >= 2,
+        injections=sum(len(resolution.injected()) for resolution in names.values()),
+        false=frozenset(_proved_false(document, names) | _shared(document, names)),
+    )
+
+
+def _proved_false(document: Document, names: dict[str, Resolution]) -> set[str]:
+    return {
+        chain.ip
+        for m in document.measurements
+        for resolution in (names.get(host) for host in {c.host for c in m.chains})
+        if resolution is not None
+        for chain in _false_tries(resolution, m.chains)
+        if chain.ip
+    }
+
+
+def _shared(document: Document, names: dict[str, Resolution]) -> set[str]:
+    """Addresses that only the system gives, for names of several services, and that proved to be none of them."""
+    services: dict[str, set[str]] = defaultdict(set)
+    genuine: set[str | None] = set()
+    for m in document.measurements:
+        genuine |= {c.ip for c in m.chains if identity_shown(c)}
+        for host in {c.host for c in m.chains} if m.service else ():
+            told = names.get(host)
+            for ip in told.system_ips - told.true_ips if told is not None and told.true_ips else ():
+                services[ip].add(m.service)
+    return {ip for ip, found in services.items() if len(found) >= 2 and ip not in genuine}
+
+
+def tampering(resolution: Resolution, chains: Sequence[Chain], system: Resolver) -> Tampering | None:
+    """Whether this name was tampered with, or leads the machine's own programs nowhere."""
+    if not system.well:
         return None
     for rule, mechanism, matches, because in _RULES:
-        if matches(resolution):
+        if matches(resolution, system):
             return Tampering(mechanism=mechanism, rule=rule, because=because, evidence=resolution.evidence)
-    false = _false_addresses(resolution, chains)
-    if false:
+    false = _false_tries(resolution, chains)
+    if false or (resolution.system_ips and resolution.system_ips <= system.false):
         return Tampering(
             mechanism="dns.spoofed",
             rule="dns.spoofed",
             because="the addresses of the machine's own resolver are not the service's; those of other resolvers are",
-            evidence=resolution.evidence + false,
+            evidence=resolution.evidence + ids(false),
         )
     injected = resolution.injected()
-    if injected and injections >= 2:
+    if injected and system.injections >= 2:
         return Tampering(
             mechanism="dns.injected",
             rule="dns.injected",
             because="a false answer races the true one: two different answers came to one question",
             evidence=injected,
         )
+    elsewhere = _leads_nowhere(resolution, chains)
+    if elsewhere:
+        return Tampering(
+            mechanism="dns.elsewhere",
+            rule="dns.elsewhere",
+            because="the addresses of the machine's own resolver do not answer and those of other resolvers do; which"
+            " are right was not proved",
+            evidence=resolution.evidence + ids(elsewhere),
+            proved=False,
+        )
     return None
 
 
-def _false_addresses(resolution: Resolution, chains: Sequence[Chain]) -> tuple[int, ...]:
-    """Own tries at addresses only the system gave, all without the service's identity, while others showed it."""
-    own = [chain for chain in chains if chain.variant in OWN]
-    mine = [chain for chain in own if chain.said_by == (SYSTEM,) and chain.ip not in resolution.other_ips]
-    theirs = [chain for chain in own if SYSTEM not in chain.said_by and identity_shown(chain)]
-    if not mine or not theirs or any(identity_shown(chain) for chain in mine):
-        return ()
-    failures = [failure for chain in mine if (failure := failure_of(chain)) is not None]
-    return tuple(o.id for o in failures) if len(failures) == len(mine) else ()
+def _only_mine(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
+    """Own tries at addresses that the system gave and nobody who is believed more."""
+    return [
+        c
+        for c in chains
+        if c.variant in OWN and SYSTEM in c.said_by and c.ip not in resolution.true_ips | {None}
+    ]
+
+
+def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
+    """Own tries at such addresses, if none showed the service's identity while the true ones did."""
+    mine = _only_mine(resolution, chains)
+    theirs = [c for c in chains if c.variant in OWN and SYSTEM not in c.said_by and identity_shown(c)]
+    if not theirs or any(identity_shown(chain) for chain in mine):
+        return []
+    return mine if all(failure_of(chain) for chain in mine) else []
+
+
+def _leads_nowhere(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
+    """All own tries at the system's addresses failed, twice or more, and others' addresses work."""
+    system = [c for c in chains if c.variant in OWN and SYSTEM in c.said_by]
+    theirs = [
+        c for c in chains if c.variant in OWN and SYSTEM not in c.said_by and c.said_by != ("catalogue",)
+    ]
+    works = [c for c in theirs if failure_of(c) is None]
+    alone = len(system) >= 2 and system == _only_mine(resolution, chains)
+    return system if alone and works and all(failure_of(chain) for chain in system) else []

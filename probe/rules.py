@@ -192,6 +192,14 @@ RULES: tuple[Rule, ...] = (
         because="the same false certificate comes from an unrelated server when the service's name is said there",
     ),
     Rule(
+        id="tls.replaced.any",
+        when=_all(_untrusted, _fails(2), contrast.stranger_takes_any_name),
+        state="blocked",
+        mechanism="tls.replaced",
+        because="at the service's address somebody nobody knows has a certificate for whatever name is said, also for"
+        " one that is not the service's",
+    ),
+    Rule(
         id="tls.replaced.several",
         when=_all(_untrusted, _fails(2), contrast.same_stranger_everywhere),
         state="blocked",

@@ -14,7 +14,7 @@ from probe.contrast import Case
 from probe.model import Chain, Document, Judgement, Measurement, Purpose, Regime, State, Verdict
 from probe.reading import OWN, Controls, Reading, identity_shown, ids
 from probe.regime import Network, findings, regimes
-from probe.resolution import Resolution, Tampering, resolutions, tampering
+from probe.resolution import Tampering, resolutions, resolver, tampering
 
 # Which regimes explain a failure away, and for what.
 _EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
@@ -65,8 +65,7 @@ class _Court:
             family: [r for m in document.measurements if (r := Reading(m, family)).tries(*OWN)]
             for family in (4, 6)
         }
-        self.resolver_is_well = _resolver_is_well(document, self.names)
-        self.injections = sum(len(resolution.injected()) for resolution in self.names.values())
+        self.resolver = resolver(document, self.names)
 
     def service(self, measurements: Sequence[Measurement]) -> dict[str, Verdict]:
         purposes: tuple[Purpose, ...] = ("messaging", "calls", "web")
@@ -144,9 +143,7 @@ class _Court:
         resolution = self.names.get(host)
         if resolution is None:
             return None
-        return tampering(
-            resolution, measurement.chains, resolver_is_well=self.resolver_is_well, injections=self.injections
-        )
+        return tampering(resolution, measurement.chains, self.resolver)
 
     def _untried(self, measurements: Sequence[Measurement]) -> Conclusion:
         """No address of any target could be tried: say what the look-ups said."""
@@ -179,12 +176,6 @@ class _Court:
         return conclusion
 
 
-def _resolver_is_well(document: Document, names: dict[str, Resolution]) -> bool:
-    """Whether the machine's own resolver resolves unrelated names: controls' hosts."""
-    hosts = {c.host for m in document.measurements if not m.service for c in m.chains}
-    return len([h for h in hosts if h in names and names[h].system_ips]) >= 2
-
-
 def _identity(reading: Reading) -> bool:
     return any(identity_shown(chain) for chain in reading.passed(*OWN))
 
@@ -202,7 +193,7 @@ def _beside(state: State, case: Case) -> tuple[int, ...]:
 def _with_lie(conclusion: Conclusion, lie: Tampering, reading: Reading) -> Conclusion:
     """A target whose name is tampered with: cut for whoever believes the resolver."""
     still_reached = [chain for chain in reading.passed(*OWN) if "system" in chain.said_by]
-    state: State = "degraded" if still_reached else "blocked"
+    state: State = "unreachable" if not lie.proved else "degraded" if still_reached else "blocked"
     return replace(
         conclusion,
         state=state,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from probe import hello
 from probe.failure import Untrusted
-from probe.identity import TRUSTED, Certificate, Identity, certificates, judge
+from probe.identity import TRUSTED, Certificate, Identity, certificates, covers, judge
 from probe.step import Facts, Flow, Gift, Need, Step
 from probe.tls_link import TlsLink
 
@@ -21,6 +21,7 @@ class TlsFacts(Facts):
     hello_ja4: str
     hello_sha256: str
     identity: Identity
+    covers_sni: bool = False  # whether the leaf is for the name that was said, whoever signed it
     chain: tuple[Certificate, ...] = ()
 
 
@@ -49,13 +50,13 @@ class Tls(Step):
         name = {"host": flow.host, "none": ""}.get(self.sni, self.sni)
         link = TlsLink(flow.stream(), _context(self.alpn, self.minimum), name or None)
         await link.shake_hands()
-        facts = self._facts(flow, link)
+        facts = self._facts(flow, link, name)
         if self.identity == "required" and facts.identity not in TRUSTED:
             raise Untrusted(f"the certificate is {facts.identity}", code=facts.identity, partial=facts)
         flow.link, flow.alpn = link, facts.alpn
         return facts
 
-    def _facts(self, flow: Flow, link: TlsLink) -> TlsFacts:
+    def _facts(self, flow: Flow, link: TlsLink, name: str) -> TlsFacts:
         chain = _offered(link.tls)
         identity = judge(
             chain, flow.host, trust=self.trust, pins=self.pins, anchors=flow.anchors, now=flow.net.utc()
@@ -70,6 +71,7 @@ class Tls(Step):
             hello_ja4=hello.ja4(said),
             hello_sha256=hello.digest(said),
             identity=identity,
+            covers_sni=covers(chain, name),
             chain=certificates(chain, keep_der=identity not in TRUSTED),
         )
 
