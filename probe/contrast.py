@@ -78,6 +78,13 @@ def _stuck(case: Case) -> list[Chain]:
     return [c for c in case.reading.failed(*INNOCENT) if (o := failure_of(c)) and o.step == case.reading.step]
 
 
+def another_hello_passes(case: Case) -> bool:
+    """The same name went further at the same address in another TLS hello, at least twice, and never failed."""
+    tried = [c for c in case.reading.tries("other_hello") if at_step(c, case.reading.step)]
+    good = [c for c in tried if (o := at_step(c, case.reading.step)) and o.failure is None]
+    return len(good) >= 2 and len(good) == len(case.reading.tries("other_hello"))
+
+
 def name_fails_elsewhere(case: Case) -> bool:
     """The service's name failed at control addresses that shook hands under their own names."""
     tried = case.reading.tries("name_to_control")

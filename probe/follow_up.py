@@ -35,12 +35,34 @@ def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> l
         first = [c for c in done if c.variant == "target" and c.family == family]
         broken = [c for c in first if failed_at(c) is not None]
         turn = _round(done, family)
-        if not broken or turn > 2 or any(_is_about_us(chain) for chain in broken):
+        if turn > 2 or not any_broken(first):
             continue
         for chain in broken[: 2 if turn == 1 else 1]:
             legs += _ask_again(target, chain, turn, done, situation)
         if turn == 1 and len(broken) == len(first):
             legs += _fresh_address(target, family, situation)
+    return legs
+
+
+def any_broken(first: Sequence[Chain]) -> bool:
+    """Whether first tries failed, and none of them for a reason on this machine, which asking cannot change."""
+    broken = [chain for chain in first if failed_at(chain) is not None]
+    return bool(broken) and not any(map(_is_about_us, broken))
+
+
+def recheck(target: Target, done: Sequence[Chain]) -> list[Leg]:
+    """The target's own steps once more, per family in which all of its first tries went through.
+
+    Asked when another target of the service failed: did this one work only because it was asked earlier?
+    """
+    legs = []
+    for family in (4, 6):
+        first = [c for c in done if c.variant == "target" and c.family == family]
+        if first and all(failed_at(chain) is None for chain in first):
+            address = Address(ip=first[0].ip or "", said_by=first[0].said_by)
+            legs.append(
+                Leg(variant="again", address=address, port=target.port, host=target.host, steps=target.steps)
+            )
     return legs
 
 
@@ -61,7 +83,7 @@ def _is_about_us(chain: Chain) -> bool:
     failure = chain.observations[-1].failure
     if failure is None:
         return False
-    # No route for a whole family is the machine's own situation; asking again cannot change it.
+    # No route for a whole family is the machine's own situation.
     return not failure.kind.is_evidence or failure.code == "ENETUNREACH"
 
 
@@ -107,8 +129,8 @@ def _refused_with_words(chain: Chain) -> bool:
 
 
 def _contrast_begins(done: Sequence[Chain], family: int) -> bool:
-    names = [c for c in done if c.family == family and c.variant in ("other_name", "no_name")]
-    return any(failed_at(chain) is None for chain in names)
+    others = ("other_name", "no_name", "other_hello")
+    return any(failed_at(c) is None for c in done if c.family == family and c.variant in others)
 
 
 def _is_stream(target: Target) -> bool:
@@ -123,6 +145,8 @@ def _other_names(leg: Leg, situation: Situation, repeats: int) -> list[Leg]:
     innocent = _with_name(leg.steps, situation.innocent_name)
     legs = [replace(leg, variant="other_name", steps=innocent)] * repeats
     legs.append(replace(leg, variant="no_name", steps=_with_name(leg.steps, "none")))
+    if any(isinstance(step, Tls) for step in leg.steps):
+        legs += [replace(leg, variant="other_hello", steps=_with_hello(leg.steps))] * repeats
     if situation.deliberate:
         # The service's name to somebody else's address: it sets off a name filter on purpose.
         same_family = [ip for ip in situation.control_addresses if (":" in ip) == (":" in leg.address.ip)]
@@ -146,6 +170,10 @@ def _with_name(steps: Sequence[AnyStep], name: str) -> tuple[AnyStep, ...]:
             case _:
                 changed.append(step)
     return tuple(changed)
+
+
+def _with_hello(steps: Sequence[AnyStep]) -> tuple[AnyStep, ...]:
+    return tuple(msgspec.structs.replace(s, hello="short") if isinstance(s, Tls) else s for s in steps)
 
 
 def _up_to_tls(steps: Sequence[AnyStep]) -> tuple[AnyStep, ...]:

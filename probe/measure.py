@@ -6,9 +6,10 @@ budget or the user, what was measured until then is kept, and what was not says 
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from probe import __version__, follow_up, plan
 from probe.catalogue import Catalogue, Service
@@ -29,6 +30,9 @@ from probe.observe import Observer
 from probe.plan import Address, Job, Leg, Options
 from probe.step import Net
 from probe.vantage import look
+from probe.watch import Watch
+
+_RECHECK = 35.0  # seconds for asking once more, three times at the most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,8 @@ class _Round:
     observer: Observer
     names: Names
     lines: "_Lines"
+    watch: Watch
+    siblings: "_Siblings"
     progress: Callable[[Progress], None] | None
     todo: list[Job]
     until: float
@@ -82,6 +88,26 @@ class _Round:
             shook_hands = any(o.step == "tls" and o.failure is None for o in chain.observations)
             if chain.variant == "target" and chain.ip and shook_hands:
                 self.control_addresses.append(chain.ip)
+
+
+class _Siblings:
+    """The targets of each service, so that one that worked can learn that another of them did not."""
+
+    def __init__(self, todo: Sequence[Job]) -> None:
+        loop = asyncio.get_running_loop()
+        self._failed = {(j.service, j.target.name): loop.create_future() for j in todo if j.service}
+
+    def settle(self, job: Job, *, failed: bool) -> None:
+        """This target is through."""
+        future = self._failed.get((job.service, job.target.name))
+        if future is not None and not future.done():
+            future.set_result(failed)
+
+    async def any_failed(self, job: Job) -> bool:
+        """Wait until all targets of the service are through; whether any of them failed."""
+        mine = [future for (service, _), future in self._failed.items() if service == job.service]
+        done, _ = await asyncio.wait(mine)
+        return any(future.result() for future in done)
 
 
 @dataclass
@@ -121,15 +147,20 @@ async def run(
     limits = catalogue.settings.limits
     began, started, lines = net.now(), net.utc(), _Lines(sink)
     max_bytes = options.max_bytes or limits.bytes
-    observer = Observer(net, catalogue.settings.pace, catalogue.anchors, max_bytes=max_bytes)
+    watch = Watch(net, _ways(net, catalogue, options))
+    families = _families(watch, options)
+    observer = Observer(net, catalogue.settings.pace, catalogue.anchors, max_bytes=max_bytes, watch=watch)
+    todo = plan.jobs(catalogue, services, options)
     this = _Round(
         catalogue=catalogue,
-        options=options,
+        options=replace(options, families=families),
         observer=observer,
-        names=Names(observer, _routed_families(net, catalogue, options), lines.keep),
+        names=Names(observer, families, lines.keep),
         lines=lines,
+        watch=watch,
+        siblings=_Siblings(todo),
         progress=progress,
-        todo=plan.jobs(catalogue, services, options),
+        todo=todo,
         until=began + (options.seconds or limits.seconds),
     )
 
@@ -145,7 +176,7 @@ async def run(
         )
         lines.begin(header)
 
-    ended = await _within(this, begin)
+    ended = await _within(this, options, begin)
     if lines.header is None:  # it ended before the vantage point was known
         begin(Vantage(label=options.label, kind=options.kind, country=options.country))
     assert lines.header is not None
@@ -158,20 +189,27 @@ async def run(
             seconds=round(net.now() - began, 3),
             sent=observer.sent,
             received=observer.received,
+            disturbances=tuple(watch.seen),
         ),
     )
 
 
-def _routed_families(net: Net, catalogue: Catalogue, options: Options) -> tuple[int, ...]:
-    """The families in which the system has a way to a resolver; all if it has none."""
+def _ways(net: Net, catalogue: Catalogue, options: Options) -> list[str]:
+    """Per family, an address of a resolver to which the system has a way."""
     ips = [ip for resolver in catalogue.settings.resolvers for ip in resolver.addresses]
-    routed = {6 if ":" in ip else 4 for ip in ips if net.has_route(ip)}
+    by_family = {6 if ":" in ip else 4: ip for ip in ips if net.source(ip) is not None}
+    return [ip for family, ip in by_family.items() if family in options.families]
+
+
+def _families(watch: Watch, options: Options) -> tuple[int, ...]:
+    """The families in which the system has a way out; all if it has none."""
+    routed = {6 if ":" in ip else 4 for ip in watch.sources}
     return tuple(family for family in options.families if family in routed) or options.families
 
 
-async def _vantage(this: _Round, begin: Callable[[Vantage], None]) -> None:
+async def _vantage(this: _Round, options: Options, begin: Callable[[Vantage], None]) -> None:
     """Learn where we are while the measuring goes on; then the country's own controls can join."""
-    vantage = await look(this.observer.net, this.catalogue, this.options)
+    vantage = await look(this.observer.net, this.catalogue, options)
     begin(vantage)
     home = plan.domestic_controls(this.catalogue, this.options, vantage.country)
     this.todo += home
@@ -182,18 +220,20 @@ async def _vantage(this: _Round, begin: Callable[[Vantage], None]) -> None:
             group.create_task(_measure(this, job))
 
 
-async def _within(this: _Round, begin: Callable[[Vantage], None]) -> Ended:
+async def _within(this: _Round, options: Options, begin: Callable[[Vantage], None]) -> Ended:
     """Measure everything until the run's time is up or the user stops it."""
     for asked in plan.questions(this.catalogue, this.todo).values():
         this.names.ask(asked)
-    tasks = [asyncio.create_task(_vantage(this, begin))]
+    tasks = [asyncio.create_task(_vantage(this, options, begin))]
     tasks += [asyncio.create_task(_measure(this, job)) for job in this.todo]
+    watching = asyncio.create_task(this.watch.keep_looking())
     try:
         this.stopped = await _until_done(this, tasks)
     finally:
-        for task in tasks:
+        this.watch.look()
+        for task in (watching, *tasks):
             task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
+        results = await asyncio.gather(watching, *tasks, return_exceptions=True)
         await this.names.close()
     for result in results:
         if isinstance(result, Exception):  # our own mistake, or a full disk: it must be seen
@@ -227,12 +267,14 @@ async def _measure(this: _Round, job: Job) -> None:
     try:
         async with asyncio.timeout(this.catalogue.settings.limits.target_seconds):
             ended = await _rounds(this, job, chains)
+        await _recheck(this, job, chains)
     except TimeoutError:
         ended = "deadline"
     except asyncio.CancelledError:
         ended = this.stopped if chains else "not_attempted"
         raise
     finally:
+        this.siblings.settle(job, failed=True)
         this.lines.keep(_measurement(job, chains, ended))
         this.tell(job)
 
@@ -252,6 +294,30 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
             break  # its failure is the answer
         legs = follow_up.follow_ups(job.target, chains, this.situation(job, spare))
     return "complete"
+
+
+async def _recheck(this: _Round, job: Job, chains: list[Chain]) -> None:
+    """A target that worked is asked again if another of its service did not: the moment may have decided."""
+    legs = follow_up.recheck(job.target, chains)
+    first = [chain for chain in chains if chain.variant == "target"]
+    this.siblings.settle(job, failed=follow_up.any_broken(first))
+    if job.control is not None or not legs or not await this.siblings.any_failed(job):
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_RECHECK), asyncio.TaskGroup() as group:
+            for leg in legs:
+                group.create_task(_up_to_thrice(this, leg, chains))
+
+
+async def _up_to_thrice(this: _Round, leg: Leg, chains: list[Chain]) -> None:
+    for _ in range(3):
+        mine: list[Chain] = []
+        try:
+            await this.observer.follow(leg, mine)
+        finally:
+            chains += mine
+        if not this.observer.within_budget or follow_up.failed_at(mine[0]) is None:
+            return
 
 
 async def _first_legs(this: _Round, job: Job) -> tuple[list[Leg], tuple[Address, ...]]:

@@ -17,6 +17,7 @@ Variant: TypeAlias = Literal[
     "again",            # the same once more, on a fresh source port
     "other_name",       # an innocent name to the same address
     "no_name",          # no name to the same address
+    "other_hello",      # the same name in a TLS hello of another fingerprint
     "name_to_control",  # the same name to a control address (a deliberate trigger)
     "other_port",       # another port of the same host
     "classic",          # STUN without the magic cookie to the same address
@@ -60,6 +61,7 @@ class Chain(Record):
     family: Literal[0, 4, 6] = 0
     said_by: tuple[str, ...] = ()  # which resolvers (or "catalogue") gave this address
     sni: str = ""
+    detour: bool = False  # it left this machine by another way than the rest (a split tunnel)
     observations: tuple[Observation, ...] = ()
 
 
@@ -153,6 +155,13 @@ class Judgement(Record, tag_field="record", tag="judgement"):
     services: dict[str, dict[str, Verdict]] = {}
 
 
+class Disturbance(Record):
+    """Something that happened to this machine while it measured."""
+
+    kind: Literal["address_changed", "way_lost", "clock_leapt"]
+    at: datetime
+
+
 class End(Record, tag_field="record", tag="end"):
     """The last line of a result file."""
 
@@ -160,6 +169,7 @@ class End(Record, tag_field="record", tag="end"):
     seconds: float
     sent: int
     received: int
+    disturbances: tuple[Disturbance, ...] = ()
 
 
 AnyLine: TypeAlias = Run | Lookup | Measurement | Judgement | End

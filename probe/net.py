@@ -63,14 +63,14 @@ class SystemNet:
             raise
         return UdpLink(sock)
 
-    def has_route(self, ip: str) -> bool:
-        """Whether the system has a way towards an address: connecting a UDP socket sends nothing."""
+    def source(self, ip: str) -> Private | None:
+        """Our own address towards another, None without a way there: connecting a UDP socket sends nothing."""
         try:
             with _socket(ip, socket.SOCK_DGRAM) as sock:
                 sock.connect((ip, 9))
+                return Private(sock.getsockname()[0])
         except OSError:
-            return False
-        return True
+            return None
 
     async def system_lookup(self, name: str) -> list[str]:
         """What the operating system answers, in a thread that nobody has to wait for."""

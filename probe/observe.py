@@ -16,6 +16,7 @@ from probe.plan import Leg
 from probe.record import Record
 from probe.step import Facts, Flow, Net, Step
 from probe.steps import AnyFacts, Quic, Tls
+from probe.watch import Watch
 
 _LOOKUPS = 256
 
@@ -23,8 +24,11 @@ _LOOKUPS = 256
 class Observer:
     """Observes steps on one network, within a pace and a budget of bytes."""
 
-    def __init__(self, net: Net, pace: Pace, anchors: Mapping[str, str], *, max_bytes: int) -> None:
+    def __init__(
+        self, net: Net, pace: Pace, anchors: Mapping[str, str], *, max_bytes: int, watch: Watch | None = None
+    ) -> None:
         self.net, self.anchors, self.max_bytes = net, anchors, max_bytes
+        self._watch = watch
         self.sent = self.received = 0
         self._pace = pace
         self._flows = asyncio.Semaphore(pace.flows)
@@ -117,6 +121,7 @@ class Observer:
     async def follow(self, leg: Leg, into: list[Chain]) -> None:
         """The leg's steps in order, to the first failure; the chain is appended, an interrupted one too."""
         observations: list[Observation] = []
+        detour = self._is_detour(leg)
         try:
             async with self.flow(leg.host, leg.address.ip, leg.port) as flow:
                 for step in leg.steps:
@@ -125,10 +130,16 @@ class Observer:
                         break
         finally:
             if observations:
-                into.append(chain_of(leg, observations))
+                into.append(chain_of(leg, observations, detour=detour))
+
+    def _is_detour(self, leg: Leg) -> bool:
+        source = self.net.source(leg.address.ip) if self._watch is not None else None
+        return (
+            source is not None and self._watch is not None and self._watch.is_detour(leg.address.ip, source)
+        )
 
 
-def chain_of(leg: Leg, observations: list[Observation]) -> Chain:
+def chain_of(leg: Leg, observations: list[Observation], *, detour: bool = False) -> Chain:
     """The record of a leg that was followed."""
     family: Literal[4, 6] = leg.address.family
     return Chain(
@@ -139,6 +150,7 @@ def chain_of(leg: Leg, observations: list[Observation]) -> Chain:
         family=family,
         said_by=leg.address.said_by,
         sni=next((step.sni for step in leg.steps if isinstance(step, Tls | Quic)), ""),
+        detour=detour,
         observations=tuple(observations),
     )
 

@@ -74,6 +74,22 @@ class Reading:
         word = _most_common(o.failure.kind for o in self.failures if o.step == self.step and o.failure)
         return Kind(word) if word else None
 
+    @cached_property
+    def change(self) -> tuple[Observation, Observation] | None:
+        """The last observation that worked and the first that did not, if it worked first and then never again."""
+        own = sorted(self.tries(*OWN), key=lambda chain: chain.observations[0].id)
+        good = [index for index, chain in enumerate(own) if failure_of(chain) is None]
+        after = own[good[-1] + 1 :] if good else []
+        # Two may be luck; and tries before the last good one that failed are a bad line, not a change.
+        if len(after) < 3 or len(good) != len(own) - len(after) or not all(map(_is_evidence, after)):
+            return None
+        return own[good[-1]].observations[-1], after[0].observations[-1]
+
+    @property
+    def is_detour(self) -> bool:
+        """Whether its own tries left this machine by another way than the rest."""
+        return any(chain.detour for chain in self.tries(*OWN))
+
     @property
     def port(self) -> int:
         """The target's port."""

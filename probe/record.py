@@ -67,6 +67,11 @@ class Private:
         """Whether the address is routed on the public internet."""
         return self._ip.is_global
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it leads nowhere but to this machine."""
+        return self._ip.is_loopback
+
     def reversed_name(self, *, zone4: str, zone6: str) -> str:
         """The name under which an address-to-network service answers for this address."""
         digits = self._ip.reverse_pointer.rsplit(".", 2)[0]

@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import median
 
 from probe.failure import Kind
-from probe.model import Chain, Document, Finding, Observation, Regime
+from probe.model import Chain, Document, Observation, Regime
 from probe.reading import (
     OWN,
     Controls,
@@ -17,12 +17,11 @@ from probe.reading import (
     at_step,
     failure_of,
     identity_shown,
-    ids,
     is_slow_start,
     issuer,
     leaf,
 )
-from probe.resolution import Resolution, opened, resolutions
+from probe.resolution import Resolution, resolutions
 from probe.steps import HttpFacts, TcpFacts
 
 _FOREIGN = ("foreign-large", "foreign-hosting")
@@ -30,7 +29,6 @@ _DAY = 86400.0
 _TOO_SLOW = 8_000.0  # bytes/s below which handshakes of many services at once fail on their own
 _SLOW_LANE = 64_000.0  # bytes/s; reported slow lanes outside an allowlist ran at about 14 kB/s
 _LONG_WAY = 0.8  # seconds of median connect time
-_FREEZE = (12_000, 40_000)  # bytes of one TCP connection after which a known filter lets nothing more pass
 
 
 @dataclass(frozen=True)
@@ -236,34 +234,6 @@ def _tunnelled(network: Network) -> bool:
     return network.document.run.vantage.tunnel
 
 
-def _frozen(network: Network) -> list[Chain]:
-    """Own tries of load controls that all stopped inside the window in which a known filter freezes connections."""
-    found = []
-    for reading in network.readings:
-        if reading.measurement.role != "load":
-            continue
-        stalled = [chain for chain in reading.failed(*OWN) if _stalled(chain)]
-        same = {
-            _carried(chain) // 4000 for chain in stalled
-        }  # a slow line stops anywhere, a counter does not
-        if len(stalled) >= 2 and len(stalled) == len(reading.tries(*OWN)) and len(same) <= 2:
-            found += stalled
-    return found
-
-
-def _stalled(chain: Chain) -> bool:
-    ended = failure_of(chain)
-    silent = ended is not None and ended.failure is not None and ended.failure.kind is Kind.TIMEOUT
-    return (
-        silent and ended is not None and ended.step == "http" and _FREEZE[0] <= _carried(chain) <= _FREEZE[1]
-    )
-
-
-def _carried(chain: Chain) -> int:
-    """Bytes that the connection brought down."""
-    return sum(o.received for o in chain.observations)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RegimeRule:
     """One line of the table of regimes."""
@@ -327,48 +297,3 @@ REGIMES: tuple[RegimeRule, ...] = (
 def regimes(network: Network) -> list[RegimeRule]:
     """All that apply, the decisive one first; empty on a normal network."""
     return [rule for rule in REGIMES if rule.when(network)]
-
-
-def findings(network: Network) -> list[Finding]:
-    """What else is true of the network, and no service's fault."""
-    found = [Finding(rule=f"regime.{rule.regime}", because=rule.because) for rule in regimes(network)]
-    if found and found[0].rule == "regime.offline":
-        return found[:1]
-    blocked = [
-        (resolver, lookup)
-        for resolver, lookup in opened(network.document).items()
-        if lookup.observations and lookup.observations[-1].failure is not None
-    ]
-    for resolver, lookup in blocked:
-        last = lookup.observations[-1]
-        found.append(
-            Finding(
-                rule="dns.encrypted",
-                because=f"the encrypted resolver {resolver} cannot be used ({last.step} fails)",
-                evidence=(last.id,),
-            )
-        )
-    frozen = _frozen(network)
-    if frozen:
-        held = max(_carried(chain) for chain in frozen)
-        hosts = ", ".join(sorted({chain.host for chain in frozen}))
-        found.append(
-            Finding(
-                rule="tcp.frozen",
-                because=f"downloads from {hosts} stop for good after some {held // 1000} kB, every time, without"
-                " a word",
-                evidence=ids(frozen),
-            )
-        )
-    quic = [network.controls.health("quic", family) for family in (4, 6)]
-    stun = [network.controls.health("stun", family, not_port=53) for family in (4, 6)]
-    if any(h.dead for h in quic) and not any(h.alive for h in quic) and any(h.alive for h in stun):
-        evidence = tuple(i for h in quic for i in h.evidence)
-        found.append(
-            Finding(
-                rule="quic.dropped",
-                because="QUIC is not answered by any control while other UDP is",
-                evidence=evidence,
-            )
-        )
-    return found

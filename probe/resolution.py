@@ -11,6 +11,7 @@ from probe.reading import OWN, failure_of, identity_shown, ids
 from probe.steps import DnsFacts
 
 SYSTEM = "system"
+_CUT = (Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED)
 _NO_SUCH_NAME = ("NXDOMAIN", "EAI_NONAME", "EAI_NODATA", "NODATA")
 
 
@@ -187,16 +188,27 @@ def _proved_false(document: Document, names: dict[str, Resolution]) -> set[str]:
 
 
 def _shared(document: Document, names: dict[str, Resolution]) -> set[str]:
-    """Addresses that only the system gives, for names of several services, and that proved to be none of them."""
+    """Addresses that only the system gives, for names of several services, and that may be none of them.
+
+    Services share the edges of delivery networks too: an address that showed a genuine certificate, or at which
+    a handshake was cut so that nobody knows, is left alone.
+    """
     services: dict[str, set[str]] = defaultdict(set)
     genuine: set[str | None] = set()
     for m in document.measurements:
-        genuine |= {c.ip for c in m.chains if identity_shown(c)}
+        genuine |= {c.ip for c in m.chains if identity_shown(c) or _was_cut(c)}
         for host in {c.host for c in m.chains} if m.service else ():
             told = names.get(host)
             for ip in told.system_ips - told.true_ips if told is not None and told.true_ips else ():
                 services[ip].add(m.service)
     return {ip for ip, found in services.items() if len(found) >= 2 and ip not in genuine}
+
+
+def _was_cut(chain: Chain) -> bool:
+    ended = failure_of(chain)
+    return (
+        ended is not None and ended.step != "tcp" and ended.failure is not None and ended.failure.kind in _CUT
+    )
 
 
 def tampering(resolution: Resolution, chains: Sequence[Chain], system: Resolver) -> Tampering | None:

@@ -5,53 +5,16 @@ Words, never scores: the state is chosen by the kind of evidence. An artefact or
 vantage point may settle it later. Whatever our own side or a sick network explains gives `inconclusive`.
 
 In `mechanism` and `because`, {step} is the layer that failed, {action} what happened to it, {code} the
-peer's own code, {port} the port.
+peer's own code, {port} the port, {until} and {since} the times (UTC) around a change.
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from probe import contrast
 from probe.contrast import SILENCE, Case
 from probe.failure import Kind
-from probe.model import State
 from probe.reading import OWN, identity_shown
+from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
 VERSION = 1
-
-_ACTION = {
-    Kind.TIMEOUT: "dropped",
-    Kind.SILENT: "dropped",
-    Kind.RESET: "reset",
-    Kind.CLOSED: "closed",
-    Kind.REFUSED: "refused",
-    Kind.UNREACHABLE: "rejected",
-    Kind.REJECTED: "rejected",
-    Kind.MALFORMED: "garbled",
-    Kind.UNTRUSTED: "untrusted",
-    Kind.UNEXPECTED: "unexpected",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One line of the table."""
-
-    id: str
-    when: Callable[[Case], bool]
-    state: State
-    mechanism: str = ""
-    because: str
-
-    def words(self, case: Case) -> dict[str, str]:
-        """What the placeholders stand for in this case."""
-        kind = case.reading.kind
-        return {
-            "step": case.reading.step or "tcp",
-            "action": _ACTION.get(kind, "failed") if kind else "failed",
-            "code": contrast.failure_code(case),
-            "port": str(case.reading.port),
-        }
 
 
 def _nothing_tried(case: Case) -> bool:
@@ -66,30 +29,6 @@ def _works(case: Case) -> bool:
     return bool(case.reading.passed(*OWN))
 
 
-def _step(*names: str) -> Callable[[Case], bool]:
-    return lambda case: case.reading.step in names
-
-
-def _kind(*kinds: Kind) -> Callable[[Case], bool]:
-    return lambda case: case.reading.kind in kinds
-
-
-def _all(*conditions: Callable[[Case], bool]) -> Callable[[Case], bool]:
-    return lambda case: all(condition(case) for condition in conditions)
-
-
-def _any(*conditions: Callable[[Case], bool]) -> Callable[[Case], bool]:
-    return lambda case: any(condition(case) for condition in conditions)
-
-
-def _not(condition: Callable[[Case], bool]) -> Callable[[Case], bool]:
-    return lambda case: not condition(case)
-
-
-def _fails(at_least: int) -> Callable[[Case], bool]:
-    return lambda case: contrast.all_ours_fail(case, at_least)
-
-
 def _refused_by_status(case: Case) -> bool:
     return contrast.failure_code(case) in ("403", "451")
 
@@ -102,10 +41,10 @@ def _genuine_under_another_name(case: Case) -> bool:
     return any(identity_shown(chain) for chain in case.reading.passed("other_name", "no_name"))
 
 
-_untrusted = _kind(Kind.UNTRUSTED)
-_named = _step("tls", "http", "quic")
-_cut = _kind(Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED, Kind.MALFORMED, Kind.REJECTED)
-_datagrams = _all(_step("stun", "turn"), lambda case: case.reading.is_udp)
+_untrusted = kind(Kind.UNTRUSTED)
+_named = step("tls", "http", "quic")
+_cut = kind(Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED, Kind.MALFORMED, Kind.REJECTED)
+_datagrams = all_of(step("stun", "turn"), lambda case: case.reading.is_udp)
 _innocent = contrast.innocent_names_pass
 
 RULES: tuple[Rule, ...] = (
@@ -115,6 +54,13 @@ RULES: tuple[Rule, ...] = (
         state="not_tested",
         because="no address of it was tried over this address family",
     ),
+    Rule(
+        id="changed",
+        when=lambda case: case.reading.change is not None,
+        state="inconclusive",
+        because="it worked until {until} UTC and failed from {since} on: something changed during the run; measure"
+        " again",
+    ),
     Rule(id="works", when=_works, state="reachable", because="it answered as expected"),
     Rule(
         id="ours",
@@ -122,24 +68,31 @@ RULES: tuple[Rule, ...] = (
         state="inconclusive",
         because="the test could not be completed on this machine",
     ),
+    Rule(
+        id="detour",
+        when=lambda case: case.reading.is_detour,
+        state="inconclusive",
+        because="this machine sends it another way than the rest (a VPN for some addresses), so it says nothing of"
+        " the network",
+    ),
     # STUN without its cookie passes where STUN with it is silent: nothing but a look at the payload does that.
     Rule(
         id="stun.payload",
-        when=_all(_datagrams, _fails(2), contrast.is_silent, contrast.answers_without_cookie),
+        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.answers_without_cookie),
         state="blocked",
         mechanism="stun.dropped.payload",
         because="STUN requests vanish; the same request without its magic cookie is answered by the same address",
     ),
     Rule(
         id="stun.payload.everywhere",
-        when=_all(_datagrams, _fails(2), contrast.is_silent, contrast.cookie_is_dropped_everywhere),
+        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.cookie_is_dropped_everywhere),
         state="blocked",
         mechanism="stun.dropped.payload",
         because="no STUN request on this network is answered, and requests without the magic cookie are",
     ),
     Rule(
         id="udp.port",
-        when=_all(_datagrams, _fails(2), contrast.is_silent, contrast.port_is_silent_at_controls),
+        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.port_is_silent_at_controls),
         state="blocked",
         mechanism="udp.dropped.port",
         because="UDP port {port} is silent at unrelated servers too, while they answer on other ports",
@@ -158,42 +111,42 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="service.refuses",
-        when=_all(_step("http"), _kind(Kind.UNEXPECTED), _refused_by_status),
+        when=all_of(step("http"), kind(Kind.UNEXPECTED), _refused_by_status),
         state="unreachable",
         mechanism="service.refuses",
         because="the service itself answers with status {code}",
     ),
     Rule(
         id="service.answers",
-        when=_kind(Kind.UNEXPECTED),
+        when=kind(Kind.UNEXPECTED),
         state="unreachable",
         mechanism="service.unexpected",
         because="an answer came, but not the one this service gives ({code})",
     ),
     Rule(
         id="tls.dates",
-        when=_all(_untrusted, _dates_are_wrong),
+        when=all_of(_untrusted, _dates_are_wrong),
         state="unreachable",
         mechanism="tls.untrusted.date",
         because="the certificate is outside its dates; that is the service's mistake as often as anything else",
     ),
     Rule(
         id="tls.replaced.name",
-        when=_all(_untrusted, _fails(2), _genuine_under_another_name),
+        when=all_of(_untrusted, fails(2), _genuine_under_another_name),
         state="blocked",
         mechanism="tls.replaced.name",
         because="a false certificate comes only when the service's name is said; the server has the true one",
     ),
     Rule(
         id="tls.replaced.follows",
-        when=_all(_untrusted, _fails(2), contrast.stranger_follows_the_name),
+        when=all_of(_untrusted, fails(2), contrast.stranger_follows_the_name),
         state="blocked",
         mechanism="tls.replaced.name",
         because="the same false certificate comes from an unrelated server when the service's name is said there",
     ),
     Rule(
         id="tls.replaced.any",
-        when=_all(_untrusted, _fails(2), contrast.stranger_takes_any_name),
+        when=all_of(_untrusted, fails(2), contrast.stranger_takes_any_name),
         state="blocked",
         mechanism="tls.replaced",
         because="at the service's address somebody nobody knows has a certificate for whatever name is said, also for"
@@ -201,7 +154,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="tls.replaced.several",
-        when=_all(_untrusted, _fails(2), contrast.same_stranger_everywhere),
+        when=all_of(_untrusted, fails(2), contrast.same_stranger_everywhere),
         state="blocked",
         mechanism="tls.replaced",
         because="several services show certificates of one unknown issuer while the controls are genuine",
@@ -215,15 +168,29 @@ RULES: tuple[Rule, ...] = (
         " catalogue; another vantage point must tell",
     ),
     Rule(
+        id="hello.filtered",
+        when=all_of(
+            _named,
+            _cut,
+            fails(3),
+            contrast.another_hello_passes,
+            any_of(contrast.never_acknowledged, contrast.reset_too_early),
+        ),
+        state="degraded",
+        mechanism="{step}.{action}.fingerprint",
+        because="one program's TLS hello does not get through and another one with the same name does, at the same"
+        " address",
+    ),
+    Rule(
         id="name.everywhere",
-        when=_all(_named, _cut, _fails(2), contrast.name_fails_elsewhere),
+        when=all_of(_named, _cut, fails(2), contrast.name_fails_elsewhere),
         state="blocked",
         mechanism="{step}.{action}.name",
         because="the service's name fails at unrelated servers too, which answer under their own names",
     ),
     Rule(
         id="name.early",
-        when=_all(_named, contrast.reset_too_early, _innocent),
+        when=all_of(_named, contrast.reset_too_early, _innocent),
         state="blocked",
         mechanism="{step}.{action}.name",
         because="saying the service's name is answered by a reset that is faster than the server can be; other"
@@ -231,14 +198,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="early",
-        when=_all(_named, contrast.reset_too_early),
+        when=all_of(_named, contrast.reset_too_early),
         state="blocked",
         mechanism="{step}.{action}",
         because="connections are reset faster than the server can answer",
     ),
     Rule(
         id="name.unheard",
-        when=_all(_named, _fails(3), contrast.never_acknowledged, _innocent),
+        when=all_of(_named, fails(3), contrast.never_acknowledged, _innocent),
         state="blocked",
         mechanism="{step}.{action}.name",
         because="packets with the service's name never arrive; those with other names do, at the same address",
@@ -246,11 +213,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="name.proved",
         # Not for an alert: that is a server speaking, and servers refuse names for reasons of their own.
-        when=_all(
-            _step("tls", "quic"),
+        when=all_of(
+            step("tls", "quic"),
             _cut,
-            _not(_kind(Kind.REJECTED)),
-            _fails(4),
+            not_(kind(Kind.REJECTED)),
+            fails(4),
             _innocent,
             contrast.server_proved_itself,
         ),
@@ -260,14 +227,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="http.unheard",
-        when=_all(_step("http"), _fails(3), contrast.never_acknowledged),
+        when=all_of(step("http"), fails(3), contrast.never_acknowledged),
         state="blocked",
         mechanism="http.dropped",
         because="the encrypted handshake completes every time, and then nothing we send arrives any more",
     ),
     Rule(
+        id="hello.open",
+        when=all_of(_named, _cut, contrast.another_hello_passes),
+        state="inconclusive",
+        because="another TLS hello with the same name passes: a filter or the service's own door looks at the"
+        " program's fingerprint, so this says nothing of the app",
+    ),
+    Rule(
         id="name.open",
-        when=_all(_named, _cut, _innocent),
+        when=all_of(_named, _cut, _innocent),
         state="unreachable",
         mechanism="{step}.{action}",
         because="it fails under its own name and other names pass, but the server itself may do that; the extended"
@@ -275,7 +249,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="service.alert",
-        when=_all(_named, _kind(Kind.REJECTED)),
+        when=all_of(_named, kind(Kind.REJECTED)),
         state="unreachable",
         mechanism="{step}.rejected",
         because="the other side refuses the handshake ({code})",
@@ -290,7 +264,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="tcp.port",
-        when=_all(_step("tcp"), contrast.other_port_passes),
+        when=all_of(step("tcp"), contrast.other_port_passes),
         state="unreachable",
         mechanism="tcp.{action}.port",
         because="port {port} does not answer and another port of the same address does; office and guest networks"
@@ -298,41 +272,41 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="tcp.address",
-        when=_step("tcp"),
+        when=step("tcp"),
         state="unreachable",
         mechanism="tcp.{action}.address",
         because="the address does not answer; whether it is down or cut off from here, another network must tell",
     ),
     Rule(
         id="udp.unconfirmed",
-        when=_all(_datagrams, _not(contrast.is_known_to_answer)),
+        when=all_of(_datagrams, not_(contrast.is_known_to_answer)),
         state="inconclusive",
         because="it is silent, but it was never confirmed that it answers strangers",
     ),
     Rule(
         id="udp.address",
-        when=_all(_datagrams, _fails(2), contrast.is_silent, contrast.relays_are_silent_but_alive),
+        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.relays_are_silent_but_alive),
         state="blocked",
         mechanism="udp.dropped.address",
         because="UDP to the service's relays vanishes while their machines are up and other servers answer UDP",
     ),
     Rule(
         id="udp.rejected",
-        when=_all(_datagrams, _fails(2), _kind(Kind.UNREACHABLE), contrast.relays_are_silent_but_alive),
+        when=all_of(_datagrams, fails(2), kind(Kind.UNREACHABLE), contrast.relays_are_silent_but_alive),
         state="blocked",
         mechanism="udp.rejected.address",
         because="a router on the way rejects UDP to the service's relays, whose machines are up",
     ),
     Rule(
         id="udp.refused",
-        when=_all(_datagrams, _kind(Kind.REFUSED)),
+        when=all_of(_datagrams, kind(Kind.REFUSED)),
         state="unreachable",
         mechanism="udp.refused",
         because="nobody listens at the relay's port",
     ),
     Rule(
         id="udp.open",
-        when=_all(_datagrams, _any(_kind(*SILENCE), _kind(Kind.UNREACHABLE))),
+        when=all_of(_datagrams, any_of(kind(*SILENCE), kind(Kind.UNREACHABLE))),
         state="unreachable",
         mechanism="udp.{action}",
         because="the relay is silent; whether it is down or cut off from here, another network must tell",

@@ -73,8 +73,8 @@ class Net(Protocol):
         """A connected UDP socket, so that ICMP errors arrive as errno."""
         ...
 
-    def has_route(self, ip: str) -> bool:
-        """Whether the system has a way towards an address; nothing is sent."""
+    def source(self, ip: str) -> Private | None:
+        """Our own address towards another, None where the system has no way there; nothing is sent."""
         ...
 
     async def system_lookup(self, name: str) -> list[str]:

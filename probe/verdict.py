@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from probe import rules
 from probe.contrast import Case
+from probe.findings import findings
 from probe.model import Chain, Document, Judgement, Measurement, Purpose, Regime, State, Verdict
 from probe.reading import OWN, Controls, Reading, identity_shown, ids
-from probe.regime import Network, findings, regimes
-from probe.resolution import Tampering, resolutions, resolver, tampering
+from probe.regime import Network, regimes
+from probe.resolution import SYSTEM, Tampering, resolutions, resolver, tampering
 
 # Which regimes explain a failure away, and for what.
 _EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
@@ -136,7 +137,10 @@ class _Court:
             udp=reading.is_udp,
         )
         lie = self._tampering(reading.measurement, own=reading.tries(*OWN))
-        return conclusion if lie is None else _with_lie(conclusion, lie, reading)
+        if lie is None:
+            return conclusion
+        believed = self.names[reading.tries(*OWN)[0].host].true_ips
+        return _with_lie(conclusion, lie, reading, believed)
 
     def _tampering(self, measurement: Measurement, *, own: Sequence[Chain]) -> Tampering | None:
         host = own[0].host if own else ""
@@ -160,6 +164,15 @@ class _Court:
         return all(self.controls.health("tcp", family).good for family in (4, 6)) and bool(measurements)
 
     def _after_regime(self, conclusion: Conclusion) -> Conclusion:
+        end = self.document.end
+        if end is not None and end.disturbances and conclusion.state in _SAD:
+            return replace(
+                conclusion,
+                state="inconclusive",
+                mechanism="",
+                rule="run.disturbed",
+                because="this machine did not stay where it was during the run; measure again",
+            )
         for regime in self.regimes:
             if regime in _EXPLAINS_ALL:
                 because = self.regimes[regime]
@@ -190,9 +203,9 @@ def _beside(state: State, case: Case) -> tuple[int, ...]:
     return ids(others) + case.control_evidence
 
 
-def _with_lie(conclusion: Conclusion, lie: Tampering, reading: Reading) -> Conclusion:
-    """A target whose name is tampered with: cut for whoever believes the resolver."""
-    still_reached = [chain for chain in reading.passed(*OWN) if "system" in chain.said_by]
+def _with_lie(conclusion: Conclusion, lie: Tampering, reading: Reading, believed: set[str]) -> Conclusion:
+    """A target whose name is tampered with: cut for whoever believes the resolver, unless it also told the truth."""
+    still_reached = [c for c in reading.passed(*OWN) if SYSTEM in c.said_by and c.ip in believed]
     state: State = "unreachable" if not lie.proved else "degraded" if still_reached else "blocked"
     return replace(
         conclusion,

@@ -16,11 +16,12 @@ MODULES = {
 # Each may import what stands before it, and itself.
 ORDER = (
     "record", "failure", "dialogue", "step", "hello", "identity", "tls_link", "http_link", "stun_message", "steps",
-    "model", "catalogue", "plan", "follow_up", "reading", "resolution", "contrast", "rules", "regime", "verdict",
-    "observe", "lookup", "vantage", "measure", "store", "home", "net", "session", "demo", "cli", "__main__",
+    "model", "catalogue", "plan", "follow_up", "reading", "resolution", "contrast", "rule", "rules", "regime",
+    "findings", "verdict", "watch", "observe", "lookup", "vantage", "measure", "store", "home", "net", "session",
+    "demo", "cli", "__main__",
 )  # fmt: skip
-PURE = ("record", "failure", "dialogue", "plan", "follow_up", "reading", "resolution", "contrast", "rules", "regime",
-        "verdict", "stun_message", "hello")  # fmt: skip
+PURE = ("record", "failure", "dialogue", "plan", "follow_up", "reading", "resolution", "contrast", "rule", "rules",
+        "regime", "findings", "verdict", "stun_message", "hello")  # fmt: skip
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:

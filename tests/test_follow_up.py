@@ -4,7 +4,7 @@ from datetime import date
 
 from probe.catalogue import Evidence, Target
 from probe.failure import Kind
-from probe.follow_up import Situation, follow_ups
+from probe.follow_up import Situation, follow_ups, recheck
 from probe.model import Chain
 from probe.plan import Leg
 from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls
@@ -36,7 +36,7 @@ def test_success_asks_nothing_more() -> None:
 def test_a_failed_handshake_is_repeated_beside_other_names() -> None:
     legs = follow_ups(HTTPS, [chain(saw("tcp"), saw("tls", Kind.RESET))], CALM)
 
-    assert variants(legs) == ["again", "no_name", "other_name"]
+    assert variants(legs) == ["again", "no_name", "other_hello", "other_name"]
 
 
 def test_a_services_name_goes_to_other_addresses_only_when_the_user_agreed() -> None:
@@ -99,3 +99,17 @@ def test_families_are_followed_up_apart() -> None:
     failed = [chain(saw("tcp"), saw("tls", Kind.RESET)), works("tcp", "tls", "http", ip="2600::1")]
 
     assert {leg.address.family for leg in follow_ups(HTTPS, failed, CALM)} == {4}
+
+
+def test_a_target_that_worked_is_asked_again_over_the_families_it_worked_in() -> None:
+    done = [works("tcp", "tls", "http"), chain(saw("tcp", Kind.TIMEOUT), ip="2600::5")]
+    legs = recheck(HTTPS, done)
+
+    assert [(leg.variant, leg.address.family) for leg in legs] == [("again", 4)]
+
+
+def test_another_hello_says_the_same_name() -> None:
+    legs = follow_ups(HTTPS, [chain(saw("tcp"), saw("tls", Kind.RESET))], CALM)
+    other = next(leg for leg in legs if leg.variant == "other_hello")
+
+    assert [(s.hello, s.sni) for s in other.steps if isinstance(s, Tls)] == [("short", "host")]

@@ -1,10 +1,12 @@
 """The network is judged before any service, by its controls alone."""
 
+import msgspec
 import pytest
 
 from probe.failure import Kind
+from probe.findings import findings
 from probe.model import Chain, Document, Measurement, Vantage
-from probe.regime import Network, findings, regimes
+from probe.regime import Network, regimes
 from probe.steps import HttpFacts
 from tests.build import (
     FACTS,
@@ -211,3 +213,53 @@ def test_quic_dropped_everywhere_is_a_finding_and_no_services_verdict() -> None:
     assert "quic.dropped" in {
         finding.rule for finding in findings(Network(document(controls=[*others, *quic])))
     }
+
+
+def test_an_allowlist_that_lets_every_connection_open_is_one_all_the_same() -> None:
+    home = control(works("tcp", "tls", ip="7.7.7.7"), target="home", kind="domestic")
+    foreign = [https(i, steps=(saw("tcp"), saw("tls", Kind.TIMEOUT))) for i in range(3)]
+    bare = control(works("tcp", ip="9.9.9.8", port=5222), target="bare", kind="foreign-hosting")
+
+    assert regime(document(controls=[home, *foreign, bare])) == "allowlist"
+
+
+def stalled(*received: int, kind: Kind = Kind.TIMEOUT) -> Measurement:
+    tries = []
+    for index, size in enumerate(received):
+        stopped = msgspec.structs.replace(saw("http", kind), received=size)
+        variant = "again" if index else "target"
+        tries.append(
+            chain(saw("tcp"), saw("tls"), stopped, host="load.example", ip="9.9.8.8", variant=variant)
+        )
+    return control(*tries, target="load", kind="foreign-hosting", role="load")
+
+
+def rules(doc: Document) -> list[str]:
+    return [finding.rule for finding in findings(Network(doc))]
+
+
+def test_downloads_that_stop_at_the_same_size_every_time_are_frozen() -> None:
+    assert rules(document(controls=[*healthy_controls(), stalled(17_000, 17_200, 16_900)])) == ["tcp.frozen"]
+
+
+@pytest.mark.parametrize(
+    "stopped",
+    [
+        stalled(13_000, 22_000, 39_000),
+        stalled(17_000),
+        stalled(2_000, 2_000),
+        stalled(17_000, 17_000, kind=Kind.RESET),
+    ],
+)
+def test_downloads_that_stop_anywhere_or_once_are_not(stopped: Measurement) -> None:
+    assert rules(document(controls=[*healthy_controls(), stopped])) == []
+
+
+def test_a_resolver_that_denies_what_is_no_messenger_is_named() -> None:
+    ads = control(works("tcp", "tls", host="ads.example.net", ip="9.9.7.7", said_by=("doh",)), target="ads")
+    lookups = [
+        looked_up("ads.example.net", "system", code="NXDOMAIN"),
+        looked_up("ads.example.net", "doh", "9.9.7.7"),
+    ]
+
+    assert rules(document(controls=[*healthy_controls(), ads], lookups=lookups)) == ["dns.policy"]

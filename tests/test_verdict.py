@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import msgspec
+
 from probe.failure import Kind
-from probe.model import Chain, Document, Lookup, Verdict
+from probe.model import Chain, Disturbance, Document, End, Lookup, Verdict
 from probe.step import TcpInfo
 from probe.verdict import judge
 from tests.build import (
@@ -355,3 +357,114 @@ def test_the_certificate_of_a_helper_host_proves_nothing_about_a_vital_group() -
         messaging(document(measured(works("tcp", "tls"), target="chat", vital=True), helper)).identity
         == "proved"
     )
+
+
+def hello(variant: str, *, passes: bool, seconds: float = 0.03) -> Chain:
+    return chain(
+        saw("tcp"), saw("tls") if passes else saw("tls", Kind.RESET, seconds=seconds), variant=variant
+    )
+
+
+def test_a_hello_that_is_reset_early_while_another_with_the_same_name_passes_is_filtered_by_fingerprint() -> (
+    None
+):
+    tries = [hello(v, passes=False, seconds=0.004) for v in ("target", "again", "again")]
+    others = [hello("other_hello", passes=True) for _ in range(2)]
+    verdict = messaging(document(measured(*tries, *others)))
+
+    assert (verdict.state, verdict.mechanism) == ("degraded", "tls.reset.fingerprint")
+
+
+def test_a_server_may_dislike_a_programs_hello_for_reasons_of_its_own() -> None:
+    tries = [hello(v, passes=False) for v in ("target", "again", "again")]
+    others = [hello("other_hello", passes=True) for _ in range(2)]
+    verdict = messaging(document(measured(*tries, *others)))
+
+    assert (verdict.state, verdict.rule) == ("inconclusive", "hello.open")
+
+
+def inspected(name: str, *, covers: bool) -> Chain:
+    facts = msgspec.structs.replace(
+        tls_facts("unknown_issuer", leaf=name, issuer="CN=Inspection"), covers_sni=covers
+    )
+    if name == "other_name":
+        return chain(saw("tcp"), saw("tls", facts=facts), variant=name)
+    return chain(saw("tcp"), saw("tls", Kind.UNTRUSTED, code="unknown_issuer", facts=facts), variant=name)
+
+
+def test_somebody_with_a_certificate_for_every_name_is_not_the_service() -> None:
+    tries = [inspected(v, covers=True) for v in ("target", "again", "again", "other_name")]
+    verdict = messaging(document(measured(*tries)))
+
+    assert (verdict.state, verdict.mechanism) == ("blocked", "tls.replaced")
+
+
+def test_an_unknown_authority_that_signs_only_the_services_names_may_be_the_services_own() -> None:
+    tries = [inspected(v, covers=v != "other_name") for v in ("target", "again", "again", "other_name")]
+
+    assert messaging(document(measured(*tries))).state == "unreachable"
+
+
+def test_what_worked_and_then_never_again_changed_while_it_was_measured() -> None:
+    tries = [works("tcp", "tls", "http"), *(reset("again") for _ in range(3))]
+    judged = judge(document(measured(*tries)))
+    verdict = judged.services["paperplane"]["messaging"]
+
+    assert (verdict.state, verdict.rule) == ("inconclusive", "changed")
+    assert "12:00:00" in verdict.because
+    assert "run.mixed" in [finding.rule for finding in judged.findings]
+
+
+def test_one_failure_after_a_success_is_bad_luck() -> None:
+    assert messaging(document(measured(works("tcp", "tls"), reset("again")))).state == "reachable"
+
+
+def test_a_machine_that_moved_during_the_run_says_nothing_sad() -> None:
+    doc = document(measured(*[reset(v) for v in ("target", "again", "again")]))
+    moved = Disturbance(kind="address_changed", at=doc.run.started)
+    end = End(ended="complete", seconds=1.0, sent=1, received=1, disturbances=(moved,))
+    judged = judge(Document(run=doc.run, measurements=doc.measurements, lookups=doc.lookups, end=end))
+
+    assert judged.services["paperplane"]["messaging"].rule == "run.disturbed"
+    assert [finding.rule for finding in judged.findings] == ["run.disturbed"]
+
+
+def test_a_failure_on_a_detour_is_the_tunnels() -> None:
+    tries = [msgspec.structs.replace(reset(v), detour=True) for v in ("target", "again", "again")]
+
+    assert messaging(document(measured(*tries))).rule == "detour"
+
+
+def test_a_bare_connection_to_a_block_page_that_two_services_share_is_no_answer() -> None:
+    """A block page accepts TCP; that it stands in for two services shows that it is neither."""
+    lookups, targets = [], []
+    for service, host in (("paperplane", "chat.example.org"), ("pigeon", "talk.example.com")):
+        lookups += [looked_up(host, "system", "6.6.6.6"), looked_up(host, "doh", "5.5.5.5")]
+        targets.append(measured(works("tcp", host=host, ip="6.6.6.6", said_by=("system",)), service=service))
+    doc = document(*targets, lookups=lookups)
+
+    assert messaging(doc).mechanism == "dns.spoofed"
+    assert messaging(doc, "pigeon").state == "blocked"
+
+
+def test_an_edge_that_two_services_share_and_that_proves_both_is_theirs() -> None:
+    lookups, targets = [], []
+    for service, host in (("paperplane", "chat.example.org"), ("pigeon", "talk.example.com")):
+        lookups += [looked_up(host, "system", "6.6.6.6"), looked_up(host, "doh", "5.5.5.5")]
+        targets.append(
+            measured(works("tcp", "tls", host=host, ip="6.6.6.6", said_by=("system",)), service=service)
+        )
+
+    assert messaging(document(*targets, lookups=lookups)).state == "reachable"
+
+
+def test_a_resolver_that_leads_nowhere_is_said_and_not_called_a_lie() -> None:
+    host = "chat.example.org"
+    lookups = [looked_up(host, "system", "6.6.6.6"), looked_up(host, "doh", "5.5.5.5")]
+    dead = [
+        chain(saw("tcp", Kind.TIMEOUT), ip="6.6.6.6", said_by=("system",), variant=variant)
+        for variant in ("target", "again")
+    ]
+    verdict = messaging(document(measured(*dead, works("tcp", said_by=("doh",))), lookups=lookups))
+
+    assert (verdict.state, verdict.rule) == ("unreachable", "dns.elsewhere")

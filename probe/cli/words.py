@@ -44,6 +44,7 @@ VARIANTS = {
     "again": "once more",
     "other_name": "with an innocent name",
     "no_name": "without a name",
+    "other_hello": "with another TLS hello",
     "name_to_control": "this name at an unrelated server",
     "other_port": "another port",
     "classic": "STUN without its cookie",

@@ -34,6 +34,8 @@ class Tls(Step):
     pins: tuple[str, ...] = ()  # SHA-256 of a SubjectPublicKeyInfo in the chain, hex
     identity: Literal["required", "recorded"] = "required"
     minimum: Literal["1.2", "1.3"] = "1.2"
+    # "library": as OpenSSL sends it. "short": fewer cipher suites in another order, so another fingerprint.
+    hello: Literal["library", "short"] = "library"
 
     @property
     def needs(self) -> Need:
@@ -48,7 +50,7 @@ class Tls(Step):
     async def run(self, flow: Flow) -> TlsFacts:
         """Shake hands. Raises Untrusted with the facts as `partial` where identity is required."""
         name = {"host": flow.host, "none": ""}.get(self.sni, self.sni)
-        link = TlsLink(flow.stream(), _context(self.alpn, self.minimum), name or None)
+        link = TlsLink(flow.stream(), _context(self.alpn, self.minimum, self.hello), name or None)
         await link.shake_hands()
         facts = self._facts(flow, link, name)
         if self.identity == "required" and facts.identity not in TRUSTED:
@@ -77,12 +79,14 @@ class Tls(Step):
 
 
 @lru_cache(maxsize=16)
-def _context(alpn: tuple[str, ...], minimum: str) -> ssl.SSLContext:
+def _context(alpn: tuple[str, ...], minimum: str, said: str) -> ssl.SSLContext:
     """A context that believes nobody: the identity is judged after the handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    if said == "short":
+        context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256")
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context

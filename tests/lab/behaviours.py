@@ -10,6 +10,8 @@ import dns.message
 import dns.rdatatype
 import dns.rrset
 
+from probe.failure import Malformed
+from probe.stun_message import Attribute, Message, decode, pack_address
 from tests.lab import packets
 from tests.lab.packets import ACK, RST, TCP, UDP, Packet
 
@@ -37,7 +39,9 @@ class Matches:
 
 
 class Behaviour:
-    """One thing the box does."""
+    """One thing the box does, from `after` seconds after the first packet on."""
+
+    after: float = 0.0
 
     def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
         self.rng, self.forge, self.matches = rng, forge, matches
@@ -203,6 +207,59 @@ def _initial(datagram: bytes) -> bytes:
     return plain
 
 
+class Hello(Behaviour):
+    """TLS hellos that offer more than `ciphers` cipher suites vanish: one program's fingerprint, whatever the name."""
+
+    ciphers: int = 10
+
+    def see(self, packet: Packet, now: float) -> float | None:
+        said = packet.payload
+        if packet.protocol != TCP or not packet.up or said[:1] != b"\x16" or said[5:6] != b"\x01":
+            return 0.0
+        at = (
+            44 + said[43]
+        )  # record and handshake headers, version, random, session id (RFC 8446 section 4.1.2)
+        offered = int.from_bytes(said[at : at + 2], "big") // 2
+        return None if offered > self.ciphers else 0.0
+
+
+class Ban(Behaviour):
+    """The first datagram to an address passes, and then nothing does between it and the client for `seconds`."""
+
+    seconds: float = 600.0
+
+    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
+        super().__init__(rng, forge, matches)
+        self._until: dict[str, float] = {}
+
+    def see(self, packet: Packet, now: float) -> float | None:
+        if self._until.get(packet.remote, 0.0) > now:
+            return None
+        if packet.up and packet.protocol == UDP:
+            self._until[packet.remote] = now + self.seconds
+        return 0.0
+
+
+class Gateway(Behaviour):
+    """A home router that meddles with STUN: its answers name the router's own idea of the client's address."""
+
+    address: str = "192.168.77.2"
+
+    def see(self, packet: Packet, now: float) -> float | None:
+        if packet.up or packet.protocol != UDP or packet.version != 4:
+            return 0.0
+        try:
+            answer = decode(packet.payload)
+        except Malformed:
+            return 0.0
+        if answer.address(Attribute.XOR_MAPPED_ADDRESS) is None:
+            return 0.0
+        false = (Attribute.XOR_MAPPED_ADDRESS, pack_address(self.address, 4242, answer.transaction))
+        said = Message(answer.method, answer.class_, answer.transaction, (false,)).encode()
+        self.forge(packets.udp(packet.src, packet.dst, packet.ports, said), False, 0.0005)
+        return None
+
+
 class Datagrams(Behaviour):
     """UDP datagrams that look like `shape` (stun or quic) vanish."""
 
@@ -294,7 +351,7 @@ class DnsTrouble(Behaviour):
 KINDS: dict[str, type[Behaviour]] = {
     "delay": Delay, "loss": Loss, "burst_loss": BurstLoss, "rate": Rate, "mtu": Mtu, "fragments": Fragments,
     "name": Name, "quic_name": QuicName, "datagrams": Datagrams, "drop": Everything, "dns_lie": DnsLie,
-    "dns_trouble": DnsTrouble,
+    "dns_trouble": DnsTrouble, "hello": Hello, "ban": Ban, "gateway": Gateway,
 }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """The box between ISP and internet: two TUN devices in two namespaces, and behaviours in between.
 
+Without behaviours it is a bare tunnel between two namespaces, as a VPN's is.
+
 python -m tests.lab.box SETTINGS.json      prints "ready" when packets can flow
 """
 
@@ -43,6 +45,7 @@ class Box:
         self._out = devices  # by direction: True is towards the internet
         self._waiting: list[tuple[float, int, bytes, bool]] = []
         self._order = count()
+        self._began = 0.0
         self._last: dict[tuple[str, int, int, bool], float] = {}
         rng = random.Random(seed)
         self._behaviours: list[Behaviour] = [build(one, rng, self._forge) for one in settings]
@@ -53,8 +56,9 @@ class Box:
     def take(self, raw: bytes, up: bool, now: float) -> None:
         """Decide what becomes of a packet."""
         packet, due = Packet(raw, up), now
+        self._began = self._began or now
         for behaviour in self._behaviours:
-            if not behaviour.matches(packet):
+            if now - self._began < behaviour.after or not behaviour.matches(packet):
                 continue
             extra = behaviour.see(packet, due)
             if extra is None:
@@ -78,8 +82,7 @@ class Box:
 
 def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
-    inner = tun(settings["isp"], "wan0")
-    outer = tun(settings["net"], "wan0")
+    inner, outer = (tun(settings[end], settings["device"]) for end in ("inner", "outer"))
     box = Box({True: outer, False: inner}, settings["behaviours"], settings["seed"])
     poll = select.epoll()
     poll.register(inner, select.EPOLLIN)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from probe.demo.certificates import Authority
 from probe.demo.stand_ins import Address, Datagrams, WebServer, relay_reply
 from probe.failure import Malformed
 from probe.stun_message import COOKIE, Attribute, Message, Method, decode, error
@@ -94,6 +95,24 @@ async def listen(endpoint: dict[str, Any], settings: dict[str, Any]) -> None:
         await _stream(kind, listening(ip, port, socket.SOCK_STREAM), host, reply, settings)
 
 
+def inspecting(folder: Path) -> ssl.SSLContext:
+    """A TLS context that has a certificate for whatever name is said, as inspecting proxies do."""
+    authority = Authority("Inspection Root")
+    made: dict[str, ssl.SSLContext] = {}
+
+    def mint(name: str) -> ssl.SSLContext:
+        if name not in made:
+            made[name] = authority.issue(name).context(folder, f"inspected-{len(made)}", ("h2", "http/1.1"))
+        return made[name]
+
+    def choose(tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        tls.context = mint(name or "nobody.example")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sni_callback = choose
+    return context
+
+
 async def _stream(
     kind: str, sock: socket.socket, host: str, reply: Callable[..., Any], settings: dict[str, Any]
 ) -> None:
@@ -110,6 +129,9 @@ async def _stream(
             for path in settings["pages"][host]
         }
         await asyncio.start_server(WebServer(pages).serve, sock=sock, ssl=context)
+    elif kind == "inspector":
+        tls = inspecting(Path(settings["keys"]))
+        await asyncio.start_server(WebServer({}).serve, sock=sock, ssl=tls)
     elif kind == "tcp":
         await asyncio.start_server(silent_stream, sock=sock)
     else:

@@ -140,6 +140,17 @@ def unbound_config(
     return _UNBOUND.format(folder=folder, lines="\n  ".join(lines))
 
 
+def _made_up(ips: Iterable[str]) -> list[str]:
+    """The addresses that DNS64 gives a name without AAAA (RFC 6147): the prefix and the IPv4 address."""
+    known = list(ips)
+    if any(":" in ip for ip in known):
+        return []
+    return [
+        str(ipaddress.IPv6Address(int(ipaddress.ip_address("64:ff9b::")) + int(ipaddress.ip_address(ip))))
+        for ip in known
+    ]
+
+
 def origin_texts() -> dict[str, str]:
     """What Team Cymru's zones say of the lab's ISP (an invented name, a documentation AS number)."""
     reverse = ".".join(reversed(HOME4.split(".")))
@@ -156,33 +167,54 @@ class Servers:
     """Everything that runs behind a topology; `ip netns pids` finds it again to stop it."""
 
     def __init__(self, topology: Topology, folder: Path) -> None:
-        self._topology, self._folder = topology, folder
+        self.topology, self._folder = topology, folder
 
     def nginx(self, namespace: str, name: str, config: str) -> None:
         """Start an nginx; it returns when it listens."""
         file = self._folder / f"{name}.conf"
         file.write_text(config)
-        self._topology.run(namespace, "nginx", "-c", str(file), "-e", str(self._folder / f"{name}.err"))
+        self.topology.run(namespace, "nginx", "-c", str(file), "-e", str(self._folder / f"{name}.err"))
 
     def unbound(self, namespace: str, name: str, config: str) -> None:
         """Start an unbound; it returns when it listens."""
         file = self._folder / f"{name}.conf"
         file.write_text(config)
-        self._topology.run(namespace, "unbound", "-c", str(file))
+        self.topology.run(namespace, "unbound", "-c", str(file))
 
-    def python(self, module: str, namespace: str | None, settings: dict[str, Any]) -> None:
+    def box(
+        self, name: str, inner: str, outer: str, device: str, *, behaviours: list[dict[str, Any]], seed: int
+    ) -> None:
+        """Join two namespaces by a TUN device in each, with behaviours in between."""
+        ends = {"inner": inner, "outer": outer, "device": device}
+        self.python("box", None, ends | {"behaviours": behaviours, "seed": seed}, name=name)
+
+    def tayga(self, namespace: str) -> None:
+        """Start Debian's stateless translator with the well-known prefix of RFC 6052."""
+        folder = self._folder / "tayga"
+        folder.mkdir()
+        file = self._folder / "tayga.conf"
+        file.write_text(
+            f"tun-device nat64\nipv4-addr 192.0.2.1\nipv6-addr 2a00:1370:1::64\nprefix 64:ff9b::/96\n"
+            f"dynamic-pool 192.0.2.0/24\ndata-dir {folder}\n"
+        )
+        self.topology.run(namespace, "tayga", "--config", str(file), "--mktun")
+        self.topology.run(namespace, "ip", "link", "set", "nat64", "up")
+        self.topology.run(namespace, "tayga", "--config", str(file))
+
+    def python(self, module: str, namespace: str | None, settings: dict[str, Any], *, name: str = "") -> None:
         """Start one of our own modules and wait until it says that it is ready."""
-        file = self._folder / f"{module}.json"
+        name = name or module
+        file = self._folder / f"{name}.json"
         file.write_text(json.dumps(settings))
         inside = ["ip", "netns", "exec", namespace] if namespace else []
         process = subprocess.Popen(
             [*inside, sys.executable, "-m", f"tests.lab.{module}", str(file)],
             stdout=subprocess.PIPE,
-            stderr=(self._folder / f"{module}.err").open("wb"),
+            stderr=(self._folder / f"{name}.err").open("wb"),
         )
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
-            raise RuntimeError((self._folder / f"{module}.err").read_text())
+            raise RuntimeError((self._folder / f"{name}.err").read_text())
         process.stdout.close()
 
     def coturn(self, namespace: str, endpoints: list[Endpoint], keys: Keys) -> None:
@@ -210,7 +242,7 @@ class Servers:
             ["ip", "netns", "exec", namespace, *command], stdout=log, stderr=log, cwd=self._folder
         )
 
-    def public_resolvers(self, world: World, keys: Keys, *, encrypted: bool = True) -> None:
+    def public_resolvers(self, world: World, keys: Keys) -> None:
         """The resolvers of probe.toml, all one unbound."""
         pem = keys.make("resolvers", *_RESOLVER_NAMES)
         plain = ["8.8.8.8", "9.9.9.9", "2001:4860:4860::8888", "2620:fe::fe"]
@@ -226,15 +258,17 @@ class Servers:
         folder = self._folder / "public"
         folder.mkdir()
         config = unbound_config(folder, listening, world.zone, origin_texts(), {}, extra)
-        self.unbound(self._topology.net, "public-unbound", config)
+        self.unbound(self.topology.net, "public-unbound", config)
 
-    def isp_resolver(self, world: World, policy: Mapping[str, str]) -> None:
+    def isp_resolver(self, world: World, policy: Mapping[str, str], *, nat64: bool = False) -> None:
         """The resolver that the client's system asks."""
         folder = self._folder / "isp"
         folder.mkdir()
         zone = world.zone | {"whoami.akamai.net": [RESOLVER4]}
+        if nat64:
+            zone = {name: [*ips, *_made_up(ips)] for name, ips in zone.items()}
         config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, {}, policy)
-        self.unbound(self._topology.isp, "isp-unbound", config)
+        self.unbound(self.topology.isp, "isp-unbound", config)
 
     def responder(self, world: World, keys: Keys, endpoints: list[Endpoint]) -> None:
         """STUN, TURN, QUIC, WebSocket and bare TCP."""
@@ -246,11 +280,11 @@ class Servers:
             "keys": str(keys.folder),
             "pages": {host: list(pages) for host, pages in world.pages.items()},
         }
-        self.python("responder", self._topology.net, settings)
+        self.python("responder", self.topology.net, settings)
 
     def stop(self) -> None:
         """End every process in our own namespaces."""
-        for namespace in self._topology.namespaces:
+        for namespace in self.topology.namespaces:
             try:
                 pids = sh("ip", "netns", "pids", namespace).split()
             except RuntimeError:

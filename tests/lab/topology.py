@@ -8,7 +8,9 @@ from pathlib import Path
 CLIENT4, CLIENT6 = "192.168.77.2", "2a00:1370:1:77::2"
 HOME4 = "85.140.1.2"  # what the internet sees of the client
 RESOLVER4, RESOLVER6 = "85.140.0.53", "2a00:1370::53"
-CLIENTS = (CLIENT4, CLIENT6, HOME4)  # must be in nothing that is written
+CGNAT4 = "85.140.0.9"  # what the internet sees behind a carrier's translation
+VPN4, ROAMED4 = "10.8.0.2", "192.168.77.9"  # the client inside a tunnel, and in another network
+CLIENTS = (CLIENT4, CLIENT6, HOME4, CGNAT4, VPN4, ROAMED4)  # must be in nothing that is written
 
 
 def sh(*command: str, **more: str) -> str:
@@ -42,6 +44,7 @@ class Topology:
                 self.run(name, "sysctl", "-qw", key)
         for name in (self.home, self.isp):
             self.run(name, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+            self.run(name, "sysctl", "-qw", "net.netfilter.nf_conntrack_acct=1")  # for `ct bytes`
         self._link(
             self.client,
             self.home,
@@ -63,8 +66,12 @@ class Topology:
             self.run(self.client, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1:77::1")
         self.run(self.home, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1::1")
         self.run(self.isp, "ip", "-6", "route", "add", "2a00:1370:1:77::/64", "via", "2a00:1370:1::2")
+        self.resolver(RESOLVER4)
+
+    def resolver(self, ip: str) -> None:
+        """Whom the client's system asks."""
         self._resolv.mkdir(parents=True, exist_ok=True)
-        (self._resolv / "resolv.conf").write_text(f"nameserver {RESOLVER4}\noptions timeout:5 attempts:2\n")
+        (self._resolv / "resolv.conf").write_text(f"nameserver {ip}\noptions timeout:5 attempts:2\n")
 
     def connect(self) -> None:
         """Routes through the box's devices; every address of the internet is local in `net`."""
