@@ -117,6 +117,14 @@ class Limits(Setting):
     addresses: Annotated[int, Meta(ge=1, le=8)] = 2  # per target and family
 
 
+class Mirror(Setting):
+    """A web server that tells visitors their address: a page with a line "ip=ADDRESS"."""
+
+    host: str
+    path: str
+    port: Port = 443
+
+
 class Network(Setting):
     """How the vantage point's network is named."""
 
@@ -125,6 +133,7 @@ class Network(Setting):
     zone6: str = "origin6.asn.cymru.com"
     zone_name: str = "asn.cymru.com"
     whoami: str = ""  # a name whose address is that of whoever asked for it
+    mirror: Mirror | None = None  # asked where STUN, which says the same, is filtered
     mmdb: str = ""
 
 

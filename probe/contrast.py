@@ -20,15 +20,15 @@ from probe.reading import (
     identity_shown,
     issuer,
     leaf,
+    shows_any_name,
 )
-from probe.steps import TcpFacts, TlsFacts
+from probe.steps import TcpFacts
 
 SILENCE = (Kind.TIMEOUT, Kind.SILENT)
 # Ten transmissions on two source ports: at 30 % loss each way all ten fail once in 800 times.
 ENOUGH_SILENCE = 10
 _MEASURABLE_RTT = 0.008  # seconds; below it "earlier than a round trip" means nothing
 _STRONG = ("source", "capture")
-_UNKNOWN = ("unknown_issuer", "self_signed")
 
 
 @dataclass(frozen=True)
@@ -237,15 +237,7 @@ def stranger_follows_the_name(case: Case) -> bool:
 
 def stranger_takes_any_name(case: Case) -> bool:
     """Under an innocent name the address showed a certificate for that very name, by the same unknown issuer."""
-    mine = {_issuers(chain) for chain in case.reading.failed(*OWN)} - {""}
-    return any(
-        isinstance(o.facts, TlsFacts)
-        and o.facts.covers_sni
-        and o.facts.identity in _UNKNOWN
-        and issuer(chain) in mine
-        for chain in case.reading.tries("other_name")
-        for o in chain.observations
-    )
+    return any(shows_any_name(case.reading.measurement, chain) for chain in case.reading.tries("other_name"))
 
 
 def other_port_passes(case: Case) -> bool:

@@ -5,7 +5,7 @@ from statistics import median
 from probe.failure import Kind
 from probe.model import Chain, Finding
 from probe.reading import OWN, Reading, failure_of, ids
-from probe.regime import Network, regimes
+from probe.regime import FOREIGN, Network, regimes
 from probe.resolution import opened, resolver, tampering
 
 _FREEZE = (12_000, 40_000)  # bytes of one TCP connection after which a known filter lets nothing more pass
@@ -114,7 +114,7 @@ def _downloads(network: Network) -> list[Finding]:
 
 def _quic(network: Network) -> list[Finding]:
     quic = [network.controls.health("quic", family) for family in (4, 6)]
-    stun = [network.controls.health("stun", family, not_port=53) for family in (4, 6)]
+    stun = [network.controls.health("stun", family, not_port=53, classes=FOREIGN) for family in (4, 6)]
     if not any(h.dead for h in quic) or any(h.alive for h in quic) or not any(h.alive for h in stun):
         return []
     evidence = tuple(i for h in quic for i in h.evidence)

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from probe.record import Record, peer_text
+from probe.record import Record, holds_address, peer_text
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -35,7 +35,10 @@ _BY_CODE: dict[int, Identity] = {
 
 
 class Certificate(Record):
-    """One certificate the peer offered. `der` (base64) is kept only where it was not trusted."""
+    """One certificate the peer offered. `der` (base64) is kept only where it was not trusted.
+
+    It is withheld where the certificate holds an address: home routers sign their own address, the volunteer's.
+    """
 
     sha256: str
     spki_sha256: str
@@ -146,6 +149,18 @@ def _store(trust: str, pem: str) -> "X509Store":
     return store
 
 
+def _tells(certificate: "x509.Certificate") -> bool:
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    texts = [certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()]
+    texts += names.get_values_for_type(x509.DNSName)
+    return bool(names.get_values_for_type(x509.IPAddress)) or any(map(holds_address, texts))
+
+
 def spki(certificate: "x509.Certificate") -> str:
     """SHA-256 of the SubjectPublicKeyInfo, lower-case hex."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -171,7 +186,9 @@ def _record(der: bytes, *, keep_der: bool) -> Certificate | None:
             issuer=peer_text(certificate.issuer.rfc4514_string()),
             not_before=certificate.not_valid_before_utc.date().isoformat(),
             not_after=certificate.not_valid_after_utc.date().isoformat(),
-            der=base64.b64encode(der).decode() if keep_der and len(der) < 8192 else "",
+            der=base64.b64encode(der).decode()
+            if keep_der and len(der) < 8192 and not _tells(certificate)
+            else "",
         )
     except Exception:  # noqa: BLE001 - cryptography raises many types for hostile certificates
         return None

@@ -1,6 +1,6 @@
 """What was seen, counted: of one target over one address family, and of the controls beside it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +10,7 @@ from probe.model import Chain, Document, Measurement, Observation, Variant
 from probe.steps import HttpFacts, QuicFacts, StunFacts, TlsFacts, TurnFacts
 
 OWN: tuple[Variant, ...] = ("target", "again")
+_STRANGERS = ("unknown_issuer", "self_signed")
 INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
 
 
@@ -76,14 +77,19 @@ class Reading:
 
     @cached_property
     def change(self) -> tuple[Observation, Observation] | None:
-        """The last observation that worked and the first that did not, if it worked first and then never again."""
-        own = sorted(self.tries(*OWN), key=lambda chain: chain.observations[0].id)
-        good = [index for index, chain in enumerate(own) if failure_of(chain) is None]
-        after = own[good[-1] + 1 :] if good else []
-        # Two may be luck; and tries before the last good one that failed are a bad line, not a change.
-        if len(after) < 3 or len(good) != len(own) - len(after) or not all(map(_is_evidence, after)):
+        """The last observation that worked and the first that did not, if it worked first and then never again.
+
+        Told where this happened at every address that ever worked: three failures after the last success, two may
+        be luck, and none before it, for that is a bad line.
+        """
+        by_ip: dict[str | None, list[Chain]] = defaultdict(list)
+        for chain in sorted(self.tries(*OWN), key=lambda chain: chain.observations[0].id):
+            by_ip[chain.ip].append(chain)
+        worked = [tries for tries in by_ip.values() if any(failure_of(c) is None for c in tries)]
+        changes = [_change(tries) for tries in worked]
+        if not changes or None in changes:
             return None
-        return own[good[-1]].observations[-1], after[0].observations[-1]
+        return changes[0]
 
     @property
     def is_detour(self) -> bool:
@@ -106,6 +112,14 @@ class Reading:
         """Whether the target is reached by datagrams."""
         own = self.tries(*OWN)
         return bool(own) and own[0].observations[0].step in ("stun", "turn", "quic")
+
+
+def _change(tries: list[Chain]) -> tuple[Observation, Observation] | None:
+    good = sum(failure_of(chain) is None for chain in tries)
+    before, after = tries[:good], tries[good:]
+    if len(after) < 3 or not all(map(_is_evidence, after)) or any(map(failure_of, before)):
+        return None
+    return before[-1].observations[-1], after[0].observations[-1]
 
 
 def _is_evidence(chain: Chain) -> bool:
@@ -142,6 +156,23 @@ def issuer(chain: Chain) -> str:
         if isinstance(observation.facts, TlsFacts | QuicFacts) and observation.facts.chain:
             return observation.facts.chain[-1].issuer
     return ""
+
+
+def shows_any_name(measurement: Measurement, chain: Chain) -> bool:
+    """Whether this chain said an innocent name and was shown a certificate for it, by whoever also signs the false
+    one that the target's own tries were shown."""
+    if chain.variant != "other_name":
+        return False
+    own = {issuer(c) for c in measurement.chains if c.variant in OWN and _is_untrusted(c)} - {""}
+    return issuer(chain) in own and any(
+        isinstance(o.facts, TlsFacts) and o.facts.covers_sni and o.facts.identity in _STRANGERS
+        for o in chain.observations
+    )
+
+
+def _is_untrusted(chain: Chain) -> bool:
+    ended = failure_of(chain)
+    return ended is not None and ended.failure is not None and ended.failure.kind is Kind.UNTRUSTED
 
 
 def is_slow_start(observation: Observation) -> bool:

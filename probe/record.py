@@ -94,6 +94,11 @@ _ADDRESS_LIKE = re.compile(r"\d{1,3}(?:[.\-_]\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){2
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
+def holds_address(text: str) -> bool:
+    """Whether anything in a text looks like an IP address, also with dashes, as reverse names have it."""
+    return _ADDRESS_LIKE.search(text) is not None
+
+
 def peer_text(raw: bytes | str, *, limit: int = 80) -> str:
     """What a peer said in its own words, as far as it may be kept.
 
@@ -102,4 +107,4 @@ def peer_text(raw: bytes | str, *, limit: int = 80) -> str:
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
     text = _PRINTABLE.sub("?", text[: 4 * limit]).strip()[:limit]
-    return "withheld: it holds an address" if _ADDRESS_LIKE.search(text) else text
+    return "withheld: it holds an address" if holds_address(text) else text

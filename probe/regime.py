@@ -3,6 +3,7 @@
 A regime other than `normal` explains failures, and so takes away the right to speak of a service.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +21,12 @@ from probe.reading import (
     is_slow_start,
     issuer,
     leaf,
+    shows_any_name,
 )
 from probe.resolution import Resolution, resolutions
 from probe.steps import HttpFacts, TcpFacts
 
-_FOREIGN = ("foreign-large", "foreign-hosting")
+FOREIGN = ("foreign-large", "foreign-hosting")
 _DAY = 86400.0
 _TOO_SLOW = 8_000.0  # bytes/s below which handshakes of many services at once fail on their own
 _SLOW_LANE = 64_000.0  # bytes/s; reported slow lanes outside an allowlist ran at about 14 kB/s
@@ -176,9 +178,27 @@ def _strangers_sign_all(network: Network) -> bool:
     return len(hosts) >= 2 and len(hosts) > len(genuine) and len({issuer(c) for c in strangers}) <= 2
 
 
+def _inspector_is_trusted(network: Network) -> bool:
+    """Somebody with a certificate for every name signs what this machine's own store believes, too.
+
+    A managed computer trusts its company's root, so the controls look genuine. A service with roots of its own
+    does not, and the same issuer stands behind both.
+    """
+    believed: dict[str, set[str]] = defaultdict(set)
+    for chain in network.genuine():
+        believed[issuer(chain)].add(chain.host)
+    strangers = {
+        issuer(chain)
+        for m in network.document.measurements
+        for chain in m.chains
+        if m.service and shows_any_name(m, chain)
+    }
+    return any(len(believed[one]) >= 2 for one in strangers if one)
+
+
 def _only_home_answers(network: Network) -> bool:
-    foreign = network.asked(*_FOREIGN)
-    return len(foreign) >= 3 and not network.alive(*_FOREIGN) and bool(network.alive("domestic"))
+    foreign = network.asked(*FOREIGN)
+    return len(foreign) >= 3 and not network.alive(*FOREIGN) and bool(network.alive("domestic"))
 
 
 def _udp_is_dead(network: Network) -> bool:
@@ -192,7 +212,7 @@ def _tcp_works(network: Network) -> bool:
 
 
 def _outside_is_slow(network: Network) -> bool:
-    outside, home = network.speeds(*_FOREIGN), network.speeds("domestic")
+    outside, home = network.speeds(*FOREIGN), network.speeds("domestic")
     if not outside:
         return False
     slow = median(outside) < _SLOW_LANE
@@ -200,6 +220,8 @@ def _outside_is_slow(network: Network) -> bool:
 
 
 def _too_poor(network: Network) -> bool:
+    if _only_home_answers(network):  # what does not answer was not lost on a bad line
+        return False
     families = [network.controls.health("tcp", family) for family in (4, 6)]
     sick = [h for h in families if h.total >= 2 and h.alive and not h.good]
     well = [h for h in families if h.total >= 2 and h.good]
@@ -208,7 +230,7 @@ def _too_poor(network: Network) -> bool:
     ]
     observed = [o for c in network.chains for o in c.observations if o.step in ("tcp", "stun", "turn")]
     resent = sum(map(is_slow_start, observed))
-    speeds = network.speeds(*_FOREIGN, "domestic")
+    speeds = network.speeds(*FOREIGN, "domestic")
     return (
         (bool(sick) and not well)
         or (len(connects) >= 3 and median(connects) > _LONG_WAY)
@@ -257,7 +279,7 @@ REGIMES: tuple[RegimeRule, ...] = (
     ),
     RegimeRule(
         regime="intercepted",
-        when=_strangers_sign_all,
+        when=lambda n: _strangers_sign_all(n) or _inspector_is_trusted(n),
         because="something between here and the internet opens all TLS connections (a company or security"
         " product does this)",
     ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from probe import mirror
 from probe.catalogue import Catalogue, Control
 from probe.dialogue import converse
 from probe.failure import StepError
@@ -26,25 +27,27 @@ from probe.steps.dns import over_udp as dns_over_udp
 from probe.steps.stun import binding, over_udp
 from probe.stun_message import Attribute
 
-_TIME = 4.0  # seconds for everything
+_TIME = 4.0  # seconds for a look-up
+_WHOLE = 15.0  # seconds for everything; only where STUN is filtered more than a round trip or two is needed
 _TUNNEL_TYPE = "65534"  # ARPHRD_NONE (tun, WireGuard), linux/if_arp.h
 _PROXIES = ("all_proxy", "https_proxy", "socks_proxy")
 
 
 async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
     """Describe the vantage point. Never raises for what the network does."""
-    seen: dict[int, list[Private]] = {4: [], 6: []}
+    seen: list[Private] = []
     networks: list[_Named] = []
     resolver_asns: list[int | None] = []
     translation: list[Nat] = []
     try:
-        async with asyncio.timeout(_TIME):
+        async with asyncio.timeout(_WHOLE):
             servers = await _servers(net, catalogue, options)
-            await asyncio.gather(
-                *(_mapped(net, ip, port, seen[_family(ip)]) for ip, port in servers[:6]),
+            ours, _ = await asyncio.gather(
+                _seen_as(net, servers[:6], catalogue, options),
                 _translation(net, [s for s in servers if _family(s[0]) == 4], translation),
             )
-            public = next((a for family in (4, 6) for a in seen[family] if a.is_public), None)
+            seen += sorted(ours, key=lambda address: address.family)
+            public = next((address for address in seen if address.is_public), None)
             named, resolver_asn = await asyncio.gather(
                 _named(net, catalogue, options, public), _resolver_asn(net, catalogue, options)
             )
@@ -60,8 +63,8 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
         as_name=found.name,
         resolver_asn=resolver_asns[0] if resolver_asns else None,
         kind=options.kind if options.kind != "unknown" else kind,
-        families={str(family): bool(seen[family]) for family in options.families}
-        if any(seen.values())
+        families={str(one): one in {address.family for address in seen} for one in options.families}
+        if seen
         else {},
         nat=translation[0] if translation else None,
         tunnel=tunnel,
@@ -73,14 +76,35 @@ def _family(ip: str) -> Literal[4, 6]:
     return 6 if ":" in ip else 4
 
 
-async def _servers(net: Net, catalogue: Catalogue, options: Options) -> list[tuple[str, int]]:
-    """Addresses of foreign STUN controls, both families in turn."""
+async def _seen_as(
+    net: Net, servers: list[tuple[str, int]], catalogue: Catalogue, options: Options
+) -> list[Private]:
+    """How the internet sees us, by the first way that gets an answer."""
+    found = await mirror.by_stun(net, servers) or await mirror.by_stun(net, servers, "rfc3489")
+    web = catalogue.settings.network.mirror
+    if not found and web is not None:
+        with contextlib.suppress(OSError, TimeoutError, UnicodeError):
+            async with asyncio.timeout(_TIME):
+                ips = await net.system_lookup(web.host)
+            by_family = {_family(ip): ip for ip in reversed(ips) if _family(ip) in options.families}
+            found = await mirror.by_web(net, web, list(by_family.values()))
+    if not found:  # behind an allowlist only the country's own servers answer
+        found = await mirror.by_stun(net, await _servers(net, catalogue, options, domestic=True))
+    return found
+
+
+async def _servers(
+    net: Net, catalogue: Catalogue, options: Options, *, domestic: bool = False
+) -> list[tuple[str, int]]:
+    """Addresses of foreign (or domestic) STUN controls, both families in turn."""
     controls = [
-        control
-        for control in catalogue.controls
-        if isinstance(control.steps[0], Stun) and control.class_ != "domestic" and control.role == "control"
-    ]
-    controls = [c for c in controls if c.tier in options.tiers][:4]
+        c
+        for c in catalogue.controls
+        if isinstance(c.steps[0], Stun)
+        and c.role == "control"
+        and c.tier in options.tiers
+        and (c.class_ == "domestic") == domestic
+    ][:4]
     answers = await asyncio.gather(*(_addresses(net, control) for control in controls))
     by_family: dict[int, list[tuple[str, int]]] = {4: [], 6: []}
     for control, ips in zip(controls, answers, strict=True):
@@ -100,18 +124,6 @@ async def _addresses(net: Net, control: Control) -> list[str]:
             async with asyncio.timeout(_TIME / 2):
                 found = await net.system_lookup(control.host) + found
     return found
-
-
-async def _mapped(net: Net, ip: str, port: int, into: list[Private]) -> None:
-    flow = Flow(net=net, host="", ip=ip, port=port)
-    try:
-        async with asyncio.timeout(_TIME / 2):
-            await Stun(transmissions=2).run(flow)
-        into.extend(flow.mapped)
-    except (OSError, StepError, TimeoutError):
-        pass
-    finally:
-        flow.close()
 
 
 async def _translation(net: Net, servers: list[tuple[str, int]], into: list[Nat]) -> None:
@@ -174,9 +186,10 @@ async def _named(net: Net, catalogue: Catalogue, options: Options, public: Priva
             return from_database(Path(network.mmdb), public)
         case "cymru":
             resolvers = [r for r in catalogue.settings.resolvers if r.over == "udp"]
-            servers = [
+            # First whoever serves this machine anyway: the question holds our address, which they know.
+            servers = [(ip, 53) for ip in own_resolvers()[:1]] + [
                 (ip, r.port or 53) for r in resolvers for ip in r.addresses if _family(ip) in options.families
-            ]
+            ][:3]
             name = public.reversed_name(zone4=network.zone4, zone6=network.zone6)
             origin = parse_origin(await _text(net, servers, name))
             if origin.asn is None:
@@ -187,9 +200,20 @@ async def _named(net: Net, catalogue: Catalogue, options: Options, public: Priva
             return _Named("", None, "")
 
 
+def own_resolvers() -> list[str]:
+    """The name servers of this machine's configuration; empty where there is none to read."""
+    import dns.exception
+    import dns.resolver
+
+    try:
+        return [server for server in dns.resolver.Resolver().nameservers if isinstance(server, str)]
+    except (dns.exception.DNSException, OSError):
+        return []
+
+
 async def _text(net: Net, servers: list[tuple[str, int]], name: str) -> str:
     """The first TXT answer of any of the resolvers. The name holds the address: it is sent, not kept."""
-    for ip, port in servers[:3]:
+    for ip, port in servers:
         flow = Flow(net=net, host="", ip=ip, port=port)
         try:
             async with asyncio.timeout(_TIME / 3):

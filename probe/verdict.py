@@ -147,7 +147,15 @@ class _Court:
         resolution = self.names.get(host)
         if resolution is None:
             return None
-        return tampering(resolution, measurement.chains, self.resolver)
+        lie = tampering(resolution, measurement.chains, self.resolver)
+        vantage = self.document.run.vantage
+        theirs, ours = vantage.resolver_asn, vantage.asn
+        if lie is None or not theirs or not ours or theirs == ours:
+            return lie
+        because = (
+            f"{lie.because}; that resolver is in AS{theirs}, not in this network: whoever chose it decides"
+        )
+        return replace(lie, because=because)
 
     def _untried(self, measurements: Sequence[Measurement]) -> Conclusion:
         """No address of any target could be tried: say what the look-ups said."""
@@ -178,7 +186,7 @@ class _Court:
                 because = self.regimes[regime]
                 return Conclusion(state="not_tested", rule=f"regime.{regime}", because=because)
             explains = regime in _EXPLAINS_FAILURE or (regime == "no_udp" and conclusion.udp)
-            if explains and conclusion.state in _SAD:
+            if explains and (conclusion.state in _SAD or conclusion.rule == "control.poor"):
                 return replace(
                     conclusion,
                     state="inconclusive",

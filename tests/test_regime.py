@@ -15,6 +15,7 @@ from tests.build import (
     document,
     healthy_controls,
     looked_up,
+    measured,
     saw,
     tls_facts,
     works,
@@ -263,3 +264,13 @@ def test_a_resolver_that_denies_what_is_no_messenger_is_named() -> None:
     ]
 
     assert rules(document(controls=[*healthy_controls(), ads], lookups=lookups)) == ["dns.policy"]
+
+
+def test_a_companys_root_that_this_machine_trusts_is_found_by_a_service_with_roots_of_its_own() -> None:
+    inspected = msgspec.structs.replace(tls_facts("unknown_issuer", issuer="CN=A Root"), covers_sni=True)
+    false = saw("tls", Kind.UNTRUSTED, code="unknown_issuer", facts=inspected)
+    own = [chain(saw("tcp"), false, variant=v) for v in ("target", "again", "again")]
+    other = chain(saw("tcp"), saw("tls", facts=inspected), variant="other_name")
+
+    assert regime(document(measured(*own, other))) == "intercepted"
+    assert regime(document(measured(*own))) == "normal"

@@ -80,6 +80,8 @@ def nginx_config(
         if host in statuses:
             lines.append(f"location / {{ return {statuses[host]}; }}")
         else:
+            if kind == "web":  # as delivery networks do, so that visitors learn their address
+                lines.append('location = /cdn-cgi/trace { return 200 "fl=1\\nip=$remote_addr\\nts=1\\n"; }')
             lines += [_location(path, page, folder) for path, page in pages.get(host, {}).items()]
             if "/" not in pages.get(host, {}):
                 lines.append('location / { return 200 "hello"; }')
@@ -267,7 +269,7 @@ class Servers:
         zone = world.zone | {"whoami.akamai.net": [RESOLVER4]}
         if nat64:
             zone = {name: [*ips, *_made_up(ips)] for name, ips in zone.items()}
-        config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, {}, policy)
+        config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, origin_texts(), policy)
         self.unbound(self.topology.isp, "isp-unbound", config)
 
     def responder(self, world: World, keys: Keys, endpoints: list[Endpoint]) -> None:

@@ -157,3 +157,29 @@ async def _recorded_reply() -> bytes:
     with pytest.raises(ssl.SSLWantReadError):
         server.do_handshake()
     return outgoing.read()
+
+
+async def test_a_certificate_that_holds_an_address_is_kept_as_a_digest_only() -> None:
+    """A home router's own certificate names the volunteer's address."""
+    tls = context(Authority("Some Router").issue("router.example", "203.0.113.9"))
+    async with stream_server(_talk, tls) as port, flow(port) as to:
+        await Tcp().run(to)
+        with pytest.raises(Untrusted) as caught:
+            await Tls(trust="test").run(to)
+
+    facts = caught.value.partial
+    assert isinstance(facts, TlsFacts)
+    assert facts.chain[0].der == ""
+    assert len(facts.chain[0].sha256) == 64
+
+
+async def test_the_short_hello_has_another_fingerprint_and_says_whether_the_leaf_is_for_its_name() -> None:
+    said = []
+    for hello in ("library", "short"):
+        async with stream_server(_talk, context(ROOT.issue("chat.example"))) as port, flow(port) as to:
+            await Tcp().run(to)
+            said.append(await Tls(trust="test", hello=hello).run(to))
+
+    assert said[0].hello_ja4 != said[1].hello_ja4
+    assert said[0].hello_sha256 != said[1].hello_sha256
+    assert [facts.covers_sni for facts in said] == [True, True]
