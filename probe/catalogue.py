@@ -133,6 +133,7 @@ class Network(Setting):
     zone6: str = "origin6.asn.cymru.com"
     zone_name: str = "asn.cymru.com"
     whoami: str = ""  # a name whose address is that of whoever asked for it
+    bypass_tools: tuple[str, ...] = ()  # processes that alter packets on their way out of this machine
     mirror: Mirror | None = None  # asked where STUN, which says the same, is filtered
     mmdb: str = ""
 

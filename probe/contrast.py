@@ -20,9 +20,9 @@ from probe.reading import (
     identity_shown,
     issuer,
     leaf,
+    round_trip,
     shows_any_name,
 )
-from probe.steps import TcpFacts
 
 SILENCE = (Kind.TIMEOUT, Kind.SILENT)
 # Ten transmissions on two source ports: at 30 % loss each way all ten fail once in 800 times.
@@ -115,7 +115,7 @@ def reset_too_early(case: Case) -> bool:
 
 def _round_trip(case: Case, ip: str | None) -> float | None:
     chains = [chain for chain in case.reading.measurement.chains if chain.ip == ip]
-    took = [o.facts.connect for c in chains for o in c.observations if isinstance(o.facts, TcpFacts)]
+    took = [trip for c in chains for o in c.observations if (trip := round_trip(o)) is not None]
     return min(took, default=None)
 
 

@@ -37,8 +37,7 @@ class Names:
 
     async def addresses(self, name: str) -> dict[str, list[str]]:
         """What each resolver said by now. Waits for one answer, then a little for the others."""
-        waiting = {future: resolver for (host, resolver), future in self._first.items() if host == name}
-        pending = set(waiting)
+        pending = {future for (host, _), future in self._first.items() if host == name}
         grace: float | None = None
         while pending:
             done, pending = await asyncio.wait(pending, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
@@ -46,7 +45,15 @@ class Names:
                 break
             if any(future.result() for future in done):
                 grace = GRACE
-        return {waiting[f]: f.result() for f in waiting if f.done() and f.result()}
+        return self.known(name)
+
+    def known(self, name: str) -> dict[str, list[str]]:
+        """What each resolver said by now, without waiting."""
+        return {
+            resolver: future.result()
+            for (host, resolver), future in self._first.items()
+            if host == name and future.done() and not future.cancelled() and future.result()
+        }
 
     async def finish(self) -> None:
         """Wait for those that still listen for a second answer, then let go of the connections."""

@@ -281,7 +281,7 @@ async def _measure(this: _Round, job: Job) -> None:
 
 async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
     """The target's chains at all its addresses, then what they make worth asking."""
-    legs, spare = await _first_legs(this, job)
+    legs = await _first_legs(this, job)
     while legs:
         if not this.observer.within_budget:
             return "budget"
@@ -292,7 +292,7 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
             this.learn_controls(job, chains)
         if job.control is not None and job.control.role == "closed":
             break  # its failure is the answer
-        legs = follow_up.follow_ups(job.target, chains, this.situation(job, spare))
+        legs = follow_up.follow_ups(job.target, chains, this.situation(job, _spare(this, job, chains)))
     return "complete"
 
 
@@ -320,14 +320,20 @@ async def _up_to_thrice(this: _Round, leg: Leg, chains: list[Chain]) -> None:
             return
 
 
-async def _first_legs(this: _Round, job: Job) -> tuple[list[Leg], tuple[Address, ...]]:
-    """The first round's chains, and the addresses that are left for when they fail."""
+async def _first_legs(this: _Round, job: Job) -> list[Leg]:
+    """The first round's chains."""
     target = job.target
     if not plan.needs_address(target):
-        return plan.lookup_legs(target, this.catalogue.settings.resolvers, this.names.families), ()
+        return plan.lookup_legs(target, this.catalogue.settings.resolvers, this.names.families)
     said = await this.names.addresses(target.host) if target.host else {}
-    found = plan.addresses(target, said, this.catalogue, this.options)
-    return plan.first_round(target, found.first), found.spare
+    return plan.first_round(target, plan.addresses(target, said, this.catalogue, this.options).first)
+
+
+def _spare(this: _Round, job: Job, chains: Sequence[Chain]) -> tuple[Address, ...]:
+    """Addresses that were not tried yet, also those that a slow resolver gave since."""
+    found = plan.addresses(job.target, this.names.known(job.target.host), this.catalogue, this.options)
+    tried = {chain.ip for chain in chains}
+    return tuple(address for address in (*found.first, *found.spare) if address.ip not in tried)
 
 
 def _measurement(job: Job, chains: list[Chain], ended: Ended) -> Measurement:

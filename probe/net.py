@@ -11,12 +11,15 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from probe.record import Private
 from probe.step import SocketLink, TcpInfo
 
 CHUNK = 65536
+T = TypeVar("T")
 _LOOKUPS_AT_ONCE = 64  # a look-up the system never answers keeps its thread; the rest must go on
 
 # linux/in.h and linux/in6.h; Python exports them from 3.14 on.
@@ -133,6 +136,17 @@ class _SocketLink:
     def tcp_info(self) -> TcpInfo | None:
         return None
 
+    async def _when_readable(self, take: Callable[[], T]) -> T:
+        """Take what there is, or wait for it. A cancelled wait has taken nothing (the loop's sock_recv may have)."""
+        while True:
+            try:
+                taken = take()
+            except BlockingIOError:
+                await _readable(self._sock)
+                continue
+            await asyncio.sleep(0)  # a flood never makes us wait, and others must have their turn
+            return taken
+
 
 class TcpLink(_SocketLink):
     """A connected TCP socket."""
@@ -147,7 +161,7 @@ class TcpLink(_SocketLink):
         if self._back:
             data, self._back = self._back, b""
             return data, None
-        data = await asyncio.get_running_loop().sock_recv(self._sock, CHUNK)
+        data = await self._when_readable(lambda: self._sock.recv(CHUNK))
         self.received += len(data)
         return data, None
 
@@ -192,14 +206,9 @@ class UdpLink(_SocketLink):
         self.sent += len(data)
 
     async def receive(self) -> tuple[bytes, int | None]:
-        while True:
-            try:
-                data, ancillary, _, _ = self._sock.recvmsg(CHUNK, 64)
-            except BlockingIOError:
-                await _readable(self._sock)
-                continue
-            self.received += len(data)
-            return data, _ttl(ancillary)
+        data, ancillary, _, _ = await self._when_readable(lambda: self._sock.recvmsg(CHUNK, 64))
+        self.received += len(data)
+        return data, _ttl(ancillary)
 
 
 async def _readable(sock: socket.socket) -> None:

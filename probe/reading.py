@@ -7,7 +7,7 @@ from functools import cached_property
 
 from probe.failure import Kind
 from probe.model import Chain, Document, Measurement, Observation, Variant
-from probe.steps import HttpFacts, QuicFacts, StunFacts, TlsFacts, TurnFacts
+from probe.steps import HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
 
 OWN: tuple[Variant, ...] = ("target", "again")
 _STRANGERS = ("unknown_issuer", "self_signed")
@@ -175,10 +175,18 @@ def _is_untrusted(chain: Chain) -> bool:
     return ended is not None and ended.failure is not None and ended.failure.kind is Kind.UNTRUSTED
 
 
+def round_trip(observation: Observation) -> float | None:
+    """Seconds there and back as opening a connection showed; the kernel's own figure does not suffer from a busy us."""
+    if not isinstance(observation.facts, TcpFacts):
+        return None
+    kernel = observation.tcp.rtt if observation.tcp is not None and observation.tcp.rtt else None
+    return min(observation.facts.connect, kernel) if kernel is not None else observation.facts.connect
+
+
 def is_slow_start(observation: Observation) -> bool:
     """Whether packets of this observation had to be sent again."""
-    if observation.tcp is not None and observation.step == "tcp":
-        return observation.tcp.retransmits > 0 or observation.seconds > 0.95
+    if observation.step == "tcp":  # where the kernel does not tell, a SYN is sent again after a second
+        return observation.tcp.retransmits > 0 if observation.tcp is not None else observation.seconds > 0.95
     if isinstance(observation.facts, StunFacts | TurnFacts):
         return observation.facts.transmissions > 1
     return False

@@ -21,10 +21,11 @@ from probe.reading import (
     is_slow_start,
     issuer,
     leaf,
+    round_trip,
     shows_any_name,
 )
 from probe.resolution import Resolution, resolutions
-from probe.steps import HttpFacts, TcpFacts
+from probe.steps import HttpFacts
 
 FOREIGN = ("foreign-large", "foreign-hosting")
 _DAY = 86400.0
@@ -225,15 +226,13 @@ def _too_poor(network: Network) -> bool:
     families = [network.controls.health("tcp", family) for family in (4, 6)]
     sick = [h for h in families if h.total >= 2 and h.alive and not h.good]
     well = [h for h in families if h.total >= 2 and h.good]
-    connects = [
-        o.facts.connect for c in network.chains for o in c.observations if isinstance(o.facts, TcpFacts)
-    ]
+    trips = [trip for c in network.chains for o in c.observations if (trip := round_trip(o)) is not None]
     observed = [o for c in network.chains for o in c.observations if o.step in ("tcp", "stun", "turn")]
     resent = sum(map(is_slow_start, observed))
     speeds = network.speeds(*FOREIGN, "domestic")
     return (
         (bool(sick) and not well)
-        or (len(connects) >= 3 and median(connects) > _LONG_WAY)
+        or (len(trips) >= 3 and median(trips) > _LONG_WAY)
         or (len(observed) >= 6 and resent > 0.3 * len(observed))
         or (bool(speeds) and median(speeds) < _TOO_SLOW)
     )
@@ -263,6 +262,7 @@ class RegimeRule:
     regime: Regime
     when: Callable[[Network], bool]
     because: str
+    steady: bool = False  # reads absence as evidence, so only where the machine stayed where it was
 
 
 REGIMES: tuple[RegimeRule, ...] = (
@@ -286,21 +286,25 @@ REGIMES: tuple[RegimeRule, ...] = (
     RegimeRule(
         regime="allowlist",
         when=_only_home_answers,
+        steady=True,
         because="only listed or domestic addresses answer; nothing foreign does, whatever the service",
     ),
     RegimeRule(
         regime="no_udp",
         when=_udp_is_dead,
+        steady=True,
         because="no UDP gets through except to the DNS; office and guest networks do this",
     ),
     RegimeRule(
         regime="foreign_slow",
         when=_outside_is_slow,
+        steady=True,
         because="everything foreign is slow from here while domestic servers are fast",
     ),
     RegimeRule(
         regime="too_poor",
         when=_too_poor,
+        steady=True,
         because="the connection is too slow or loses too much to tell interference from bad luck",
     ),
     RegimeRule(
@@ -311,6 +315,7 @@ REGIMES: tuple[RegimeRule, ...] = (
     RegimeRule(
         regime="ipv6_broken",
         when=_ipv6_is_broken,
+        steady=True,
         because="IPv6 is configured here and reaches nothing; the verdicts are about IPv4",
     ),
 )
@@ -318,4 +323,6 @@ REGIMES: tuple[RegimeRule, ...] = (
 
 def regimes(network: Network) -> list[RegimeRule]:
     """All that apply, the decisive one first; empty on a normal network."""
-    return [rule for rule in REGIMES if rule.when(network)]
+    end = network.document.end
+    disturbed = end is not None and bool(end.disturbances)
+    return [rule for rule in REGIMES if not (rule.steady and disturbed) and rule.when(network)]

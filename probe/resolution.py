@@ -259,7 +259,12 @@ def _only_mine(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
 def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
     """Own tries at such addresses, if none showed the service's identity while the true ones did."""
     mine = _only_mine(resolution, chains)
-    theirs = [c for c in chains if c.variant in OWN and SYSTEM not in c.said_by and identity_shown(c)]
+    families = {chain.family for chain in mine}
+    theirs = [
+        c
+        for c in chains
+        if c.variant in OWN and c.family in families and c.ip in resolution.true_ips and identity_shown(c)
+    ]
     if not theirs or any(identity_shown(chain) for chain in mine):
         return []
     return mine if all(failure_of(chain) for chain in mine) else []
@@ -268,9 +273,8 @@ def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]
 def _leads_nowhere(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
     """All own tries at the system's addresses failed, twice or more, and others' addresses work."""
     system = [c for c in chains if c.variant in OWN and SYSTEM in c.said_by]
-    theirs = [
-        c for c in chains if c.variant in OWN and SYSTEM not in c.said_by and c.said_by != ("catalogue",)
-    ]
+    families = {chain.family for chain in system}
+    theirs = [c for c in chains if c.variant in OWN and c.family in families and c.ip in resolution.true_ips]
     works = [c for c in theirs if failure_of(c) is None]
     alone = len(system) >= 2 and system == _only_mine(resolution, chains)
     return system if alone and works and all(failure_of(chain) for chain in system) else []

@@ -8,7 +8,6 @@ empty and is measured without.
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from probe import mirror
 from probe.catalogue import Catalogue, Control
 from probe.dialogue import converse
 from probe.failure import StepError
+from probe.machine import home_network
 from probe.model import Nat, Vantage
 from probe.plan import Options, is_address
 from probe.record import Private, peer_text
@@ -29,8 +29,6 @@ from probe.stun_message import Attribute
 
 _TIME = 4.0  # seconds for a look-up
 _WHOLE = 15.0  # seconds for everything; only where STUN is filtered more than a round trip or two is needed
-_TUNNEL_TYPE = "65534"  # ARPHRD_NONE (tun, WireGuard), linux/if_arp.h
-_PROXIES = ("all_proxy", "https_proxy", "socks_proxy")
 
 
 async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
@@ -56,7 +54,7 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
     except TimeoutError:
         pass
     found = networks[0] if networks else _Named("", None, "")
-    kind, tunnel = home_network(Path("/"), os.environ)
+    kind, tunnel = home_network(Path("/"), os.environ, catalogue.settings.network.bypass_tools)
     return Vantage(
         country=options.country or found.country,
         asn=found.asn,
@@ -262,34 +260,3 @@ def from_database(path: Path, public: Private) -> _Named:
     return _Named(
         str(country)[:2].upper(), int(str(asn)) if str(asn).isdigit() else None, peer_text(str(name))
     )
-
-
-def home_network(
-    root: Path, environment: Mapping[str, str]
-) -> tuple[Literal["mobile", "fixed", "wifi", "other", "unknown"], bool]:
-    """What carries the default route (Linux), and whether a tunnel or proxy is active."""
-    interface = _default_interface(root)
-    proxied = any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES)
-    if not interface:
-        return "unknown", proxied
-    about = root / "sys/class/net" / interface
-    with contextlib.suppress(OSError):
-        is_tunnel = (about / "tun_flags").exists() or (about / "type").read_text().strip() == _TUNNEL_TYPE
-        if is_tunnel:
-            return "unknown", True
-    if (about / "wireless").exists():
-        return "wifi", proxied
-    return ("mobile" if interface.startswith(("wwan", "rmnet", "ppp")) else "unknown"), proxied
-
-
-def _default_interface(root: Path) -> str:
-    try:
-        rows = [line.split() for line in (root / "proc/net/route").read_text().splitlines()[1:]]
-    except OSError:
-        return ""
-    # Two half-size routes are how VPN programs override a default route without touching it.
-    halves = [
-        row[0] for row in rows if len(row) > 7 and row[1] in ("00000000", "00000080") and row[7] == "00000080"
-    ]
-    whole = [row[0] for row in rows if len(row) > 7 and row[1] == "00000000" and row[7] == "00000000"]
-    return next(iter(halves + whole), "")

@@ -17,8 +17,8 @@ MODULES = {
 ORDER = (
     "record", "failure", "dialogue", "step", "hello", "identity", "tls_link", "http_link", "stun_message", "steps",
     "model", "catalogue", "plan", "follow_up", "reading", "resolution", "contrast", "rule", "rules", "regime",
-    "findings", "verdict", "watch", "observe", "lookup", "mirror", "vantage", "measure", "store", "home", "net",
-    "session", "demo", "cli", "__main__",
+    "findings", "verdict", "watch", "observe", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
+    "net", "session", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = ("record", "failure", "dialogue", "plan", "follow_up", "reading", "resolution", "contrast", "rule", "rules",
         "regime", "findings", "verdict", "stun_message", "hello")  # fmt: skip

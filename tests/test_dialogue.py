@@ -76,3 +76,24 @@ async def test_an_empty_datagram_is_heard_and_not_an_end() -> None:
 async def test_a_dialogue_may_not_ask_for_unbounded_memory() -> None:
     with pytest.raises(ValueError, match="at most"):
         await converse(ScriptedLink(b"x"), read(1 << 30))
+
+
+async def test_what_came_in_time_is_heard_by_a_machine_that_was_busy() -> None:
+    """The loop stands still for longer than the wait; the datagram was there all along."""
+    import time
+
+    from probe.demo.stand_ins import Address, Datagrams
+    from tests.loopback import datagram_server, flow
+
+    def answer(data: bytes, sender: Address) -> bytes:
+        asyncio.get_running_loop().call_later(0.01, time.sleep, 0.4)
+        return b"in time"
+
+    async with datagram_server(Datagrams(answer)) as port, flow(port) as to:
+        link = await to.udp()
+        await link.send(b"?")
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        heard = await converse(link, hearing(0.2))
+
+    assert heard is not None
+    assert heard.data == b"in time"

@@ -13,7 +13,7 @@ from tests.lab.scenario import Scenario, perform, scenarios
 from tests.lab.topology import CLIENTS
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
-_NEEDED = ("ip", "nft", "nginx", "unbound", "turnserver", "faketime")
+_NEEDED = ("ip", "nft", "nginx", "unbound", "turnserver", "tayga", "faketime")
 _ROOT = Path(__file__).parent.parent
 # Messaging and calls of the shipped services on a network where everything works: "works" needs a proof of
 # identity, a bare TCP connection "answers", and what no account-free test is known for is not tested.

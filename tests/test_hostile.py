@@ -1,0 +1,211 @@
+"""Every step against peers that mean ill: it ends in time, in bounded memory, as data, and never as our own error."""
+
+import asyncio
+import contextlib
+import os
+import resource
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from probe.catalogue import Pace
+from probe.demo.stand_ins import Address
+from probe.model import Chain
+from probe.net import SystemNet
+from probe.observe import Observer
+from probe.plan import Address as Endpoint
+from probe.plan import Leg
+from probe.steps import AnyStep, Dns, Http, Quic, Stun, Tcp, Tls, Turn
+from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
+
+Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+SECONDS = 0.8  # a step's deadline here
+LIMIT = 40_000  # kB that memory may grow by
+
+
+async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            writer.write(os.urandom(65536))
+            await writer.drain()
+
+
+async def zeros(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            writer.write(bytes(65536))
+            await writer.drain()
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000:
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+
+async def endless_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        writer.write(b"HTTP/1.1 200 OK\r\nx: ")
+        while True:
+            writer.write(b"y" * 65536)
+            await writer.drain()
+
+
+async def endless_interim(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 500)
+            await writer.drain()
+
+
+async def endless_h2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Settings, then headers that never end (RFC 9113 section 6.10)."""
+    with contextlib.suppress(OSError):
+        writer.write(bytes.fromhex("000000040000000000") + bytes.fromhex("004000010000000001") + bytes(16384))
+        while True:
+            writer.write(bytes.fromhex("004000090000000001") + bytes(16384))
+            await writer.drain()
+
+
+async def huge_lengths(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        writer.write(b"\xff" * 64)
+        await writer.drain()
+        await reader.read()
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+PEERS: tuple[Peer, ...] = (
+    garbage,
+    zeros,
+    drip,
+    endless_head,
+    endless_interim,
+    endless_h2,
+    huge_lengths,
+    echo,
+    nothing,
+)
+STREAMS: dict[str, tuple[AnyStep, ...]] = {
+    "tls": (Tcp(), Tls(seconds=SECONDS)),
+    "http": (Tcp(), Http(seconds=SECONDS)),
+    "dns": (Tcp(), Dns(name="chat.example", seconds=SECONDS)),
+    "dns-https": (Tcp(), Dns(name="chat.example", path="/dns-query", seconds=SECONDS)),
+    "stun": (Tcp(), Stun(seconds=SECONDS)),
+    "turn": (Tcp(), Turn(username="u", password="p", seconds=SECONDS)),
+}
+INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
+    "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),
+    "http-2": (Tcp(), Tls(trust="any", alpn=("h2",)), Http(seconds=SECONDS)),
+}
+
+
+async def followed(port: int, steps: tuple[AnyStep, ...]) -> Chain:
+    observer = Observer(SystemNet(), Pace(), {}, max_bytes=1 << 40)
+    chains: list[Chain] = []
+    to = Leg(
+        variant="target",
+        address=Endpoint(ip=HERE, said_by=("x",)),
+        port=port,
+        host="chat.example",
+        steps=steps,
+    )
+    async with asyncio.timeout(SECONDS + 4):
+        await observer.follow(to, chains)
+    return chains[0]
+
+
+def memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def assert_harmless(chain: Chain, before: int) -> None:
+    last = chain.observations[-1]
+    assert last.failure is not None
+    assert last.failure.kind.is_evidence, last.failure
+    assert last.seconds < SECONDS + 1
+    assert memory() - before < LIMIT
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("steps", STREAMS.values(), ids=STREAMS)
+async def test_a_stream_that_means_ill_is_a_classified_failure(
+    steps: tuple[AnyStep, ...], peer: Peer
+) -> None:
+    before = memory()
+    async with stream_server(peer) as port:
+        chain = await followed(port, steps)
+
+    assert_harmless(chain, before)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("steps", INSIDE_TLS.values(), ids=INSIDE_TLS)
+async def test_an_encrypted_stream_that_means_ill_is_a_classified_failure(
+    steps: tuple[AnyStep, ...], peer: Peer
+) -> None:
+    before = memory()
+    tls = context(ROOT.issue("chat.example"), "h2", "http/1.1")
+    async with stream_server(peer, tls) as port:
+        chain = await followed(port, steps)
+
+    assert_harmless(chain, before)
+
+
+class Flood(asyncio.DatagramProtocol):
+    """Answers each datagram with many: garbage, echoes, lengths that lie."""
+
+    def __init__(self, make: Callable[[bytes], bytes]) -> None:
+        self._make = make
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.DatagramTransport)
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        for _ in range(300):
+            self._transport.sendto(self._make(data), addr)
+
+
+FLOODS: dict[str, Callable[[bytes], bytes]] = {
+    "garbage": lambda asked: os.urandom(1200),
+    "big": lambda asked: bytes(60_000),
+    "echo": lambda asked: asked,
+    "our-id-then-garbage": lambda asked: asked[:20] + os.urandom(400),
+    "answer-bit": lambda asked: asked[:2] + b"\x84\x00" + asked[4:] + os.urandom(40),
+    "empty": lambda asked: b"",
+}
+DATAGRAMS: dict[str, AnyStep] = {
+    "dns": Dns(name="chat.example", linger=0.2, seconds=SECONDS),
+    "stun": Stun(seconds=SECONDS),
+    "classic": Stun(dialect="rfc3489", seconds=SECONDS),
+    "turn": Turn(username="u", password="p", seconds=SECONDS),
+    "microsoft": Turn(dialect="microsoft", seconds=SECONDS),
+    "quic": Quic(patience=0.6, seconds=SECONDS),
+}
+
+
+@pytest.mark.parametrize("make", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize("step", DATAGRAMS.values(), ids=DATAGRAMS)
+async def test_a_flood_of_datagrams_is_a_classified_failure_or_an_answer(
+    step: AnyStep, make: Callable[[bytes], bytes]
+) -> None:
+    before = memory()
+    async with datagram_server(Flood(make)) as port:
+        chain = await followed(port, (step,))
+
+    last = chain.observations[-1]
+    assert last.failure is not None
+    assert_harmless(chain, before)
