@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import ipaddress
 import os
 import ssl
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
-from probe.record import Record, holds_address, peer_text
+from probe.record import Record, holds_address, is_address, peer_text
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -109,19 +108,11 @@ def _is_for(leaf: "x509.Certificate", host: str) -> bool:
     from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
     try:
-        if _is_address(host):
+        if is_address(host):
             verify_certificate_ip_address(leaf, host)
         else:
             verify_certificate_hostname(leaf, host)
     except (service_identity.VerificationError, service_identity.CertificateError):
-        return False
-    return True
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
         return False
     return True
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from probe.catalogue import Resolver
 from probe.model import Lookup, Observation
 from probe.observe import Observer
-from probe.plan import Question, is_address
+from probe.plan import Question
+from probe.record import is_address
 from probe.step import Facts, Flow
 from probe.steps import Dns, DnsFacts, Tcp, Tls
 

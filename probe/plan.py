@@ -8,6 +8,7 @@ from typing import Literal
 
 from probe.catalogue import Catalogue, Control, Resolver, Service, Target
 from probe.model import Variant
+from probe.record import is_address
 from probe.steps import AnyStep, Dns
 from probe.steps.dns import Type
 
@@ -133,15 +134,6 @@ def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Quest
 def needs_address(target: Target) -> bool:
     """Whether the target is reached at an address; a target that only asks the DNS is not."""
     return not isinstance(target.steps[0], Dns)
-
-
-def is_address(text: str) -> bool:
-    """Whether the text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def is_bogon(ip: str, own_networks: Sequence[str]) -> bool:

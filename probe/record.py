@@ -82,6 +82,15 @@ class Private:
         return str(self._ip)
 
 
+def is_address(text: str) -> bool:
+    """Whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 _ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 

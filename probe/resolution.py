@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from probe.failure import Kind
 from probe.model import Chain, Document, Lookup, Observation
-from probe.plan import is_address, is_bogon
+from probe.plan import is_bogon
 from probe.reading import OWN, failure_of, identity_shown, ids
+from probe.record import is_address
 from probe.steps import DnsFacts
 
 SYSTEM = "system"

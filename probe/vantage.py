@@ -18,8 +18,8 @@ from probe.dialogue import converse
 from probe.failure import StepError
 from probe.machine import home_network
 from probe.model import Nat, Vantage
-from probe.plan import Options, is_address
-from probe.record import Private, peer_text
+from probe.plan import Options
+from probe.record import Private, is_address, peer_text
 from probe.step import Flow, Net
 from probe.steps import Stun
 from probe.steps.dns import Question

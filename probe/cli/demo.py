@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="Examples:  probe demo  |  probe demo --keep DIR, then probe show --home DIR/calls-filtered"
+    short_help="Three small networks on this machine, side by side.",
+    epilog="Examples:  probe demo  |  probe demo --keep DIR, then probe show --home DIR/calls-filtered",
 )
 def demo(
     keep: Annotated[

@@ -53,7 +53,8 @@ class NetworkKind(StrEnum):
 
 
 @app.command(
-    epilog="Examples:  probe run  |  probe run telegram signal  |  probe run --only calls --json  |  probe run -4"
+    short_help="Measure services; keep the result, print a table.",
+    epilog="Examples:  probe run  |  probe run telegram signal  |  probe run --only calls --json  |  probe run -4",
 )
 def run(
     services: Annotated[

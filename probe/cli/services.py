@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="Examples:  probe services  |  probe services telegram  |  probe services --configs DIR --json"
+    short_help="List what can be measured; check the catalogue.",
+    epilog="Examples:  probe services  |  probe services telegram  |  probe services --configs DIR --json",
 )
 def services(
     names: Annotated[

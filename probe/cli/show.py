@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="Examples:  probe show  |  probe show 20261124T1200 --service telegram  |  probe show results/FILE.jsonl"
+    short_help="Explain a run step by step, in words.",
+    epilog="Examples:  probe show  |  probe show 20261124T1200 --service telegram  |  probe show results/FILE.jsonl",
 )
 def show(
     run: Annotated[

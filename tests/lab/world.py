@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from probe.catalogue import Catalogue, Control, Target
-from probe.plan import is_address
+from probe.record import is_address
 from probe.steps import Dns, Http, Quic, Stun, Tls, Turn
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
