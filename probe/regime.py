@@ -227,7 +227,8 @@ def _too_poor(network: Network) -> bool:
     sick = [h for h in families if h.total >= 2 and h.alive and not h.good]
     well = [h for h in families if h.total >= 2 and h.good]
     trips = [trip for c in network.chains for o in c.observations if (trip := round_trip(o)) is not None]
-    observed = [o for c in network.chains for o in c.observations if o.step in ("tcp", "stun", "turn")]
+    opened = [o for c in network.chains for o in c.observations if o.failure is None]
+    observed = [o for o in opened if o.step in ("tcp", "stun", "turn")]
     resent = sum(map(is_slow_start, observed))
     speeds = network.speeds(*FOREIGN, "domestic")
     return (

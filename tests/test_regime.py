@@ -274,3 +274,15 @@ def test_a_companys_root_that_this_machine_trusts_is_found_by_a_service_with_roo
 
     assert regime(document(measured(*own, other))) == "intercepted"
     assert regime(document(measured(*own))) == "normal"
+
+
+def test_a_family_that_is_dead_is_no_lossy_line() -> None:
+    dead = [
+        control(
+            chain(saw("tcp", Kind.TIMEOUT, seconds=10.0), ip=f"2600::{i}", host=f"c{i}.example.net"),
+            target=f"six-{i}",
+        )
+        for i in range(8)
+    ]
+
+    assert regime(document(controls=[*healthy_controls(), *dead])) == "ipv6_broken"
