@@ -95,7 +95,7 @@ class Resolver(Setting):
     addresses: tuple[str, ...] = ()
     port: Port = 0
     path: str = "/dns-query"
-    scope: Literal["all", "controls"] = "all"  # which names it is asked
+    scope: Literal["all", "controls"] = "all"  # which names it is asked: all, or those of a few controls
     trust: str = "system"
     operator: str = ""
 

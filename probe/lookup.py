@@ -48,6 +48,12 @@ class Names:
                 grace = GRACE
         return self.known(name)
 
+    async def wait_for_all(self, name: str, seconds: float) -> None:
+        """Give the slow resolvers time for this name: a failure may be due to what the quick ones said."""
+        pending = [future for (host, _), future in self._first.items() if host == name and not future.done()]
+        if pending:
+            await asyncio.wait(pending, timeout=seconds)
+
     def known(self, name: str) -> dict[str, list[str]]:
         """What each resolver said by now, without waiting."""
         return {

@@ -32,6 +32,7 @@ from probe.step import Net
 from probe.vantage import look
 from probe.watch import Watch
 
+_SLOW_RESOLVERS = 4.0  # seconds
 _RECHECK = 35.0  # seconds for asking once more, three times at the most
 
 
@@ -292,6 +293,8 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
             this.learn_controls(job, chains)
         if job.control is not None and job.control.role == "closed":
             break  # its failure is the answer
+        if follow_up.any_broken([chain for chain in chains if chain.variant == "target"]):
+            await this.names.wait_for_all(job.target.host, _SLOW_RESOLVERS)
         legs = follow_up.follow_ups(job.target, chains, this.situation(job, _spare(this, job, chains)))
     return "complete"
 

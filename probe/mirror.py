@@ -5,7 +5,7 @@ same servers are asked without the magic cookie, and then a web server that tell
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 from probe.catalogue import Mirror
 from probe.failure import StepError
@@ -15,6 +15,7 @@ from probe.steps import Stun, Tcp, Tls
 from probe.steps.stun import Dialect
 
 _TIME = 2.0  # seconds for one question
+_GRACE = 0.5  # seconds for the others once one was answered
 _CAP = 4096
 
 Server = tuple[str, int]
@@ -22,9 +23,25 @@ Server = tuple[str, int]
 
 async def by_stun(net: Net, servers: Sequence[Server], dialect: Dialect = "rfc8489") -> list[Private]:
     """What STUN servers say, all asked at once; empty where none answers."""
-    return [
-        seen for found in await asyncio.gather(*(_stun(net, s, dialect) for s in servers)) for seen in found
-    ]
+    return await _first_of([_stun(net, server, dialect) for server in servers])
+
+
+async def _first_of(asked: Sequence[Coroutine[None, None, list[Private]]]) -> list[Private]:
+    """What the first to answer says, and those that are hardly slower: of two families one may be silent."""
+    pending = {asyncio.ensure_future(one) for one in asked}
+    found: list[Private] = []
+    try:
+        while pending:
+            done, pending = await asyncio.wait(
+                pending, timeout=_GRACE if found else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                break
+            found += [seen for one in done for seen in one.result()]
+    finally:
+        for one in pending:
+            one.cancel()
+    return found
 
 
 async def _stun(net: Net, server: Server, dialect: Dialect) -> list[Private]:
@@ -41,7 +58,7 @@ async def _stun(net: Net, server: Server, dialect: Dialect) -> list[Private]:
 
 async def by_web(net: Net, mirror: Mirror, ips: Sequence[str]) -> list[Private]:
     """What a web server says at these of its addresses: a line "ip=ADDRESS" in its page."""
-    return [seen for found in await asyncio.gather(*(_web(net, mirror, ip) for ip in ips)) for seen in found]
+    return await _first_of([_web(net, mirror, ip) for ip in ips])
 
 
 async def _web(net: Net, mirror: Mirror, ip: str) -> list[Private]:

@@ -13,6 +13,9 @@ from probe.steps import AnyStep, Dns
 from probe.steps.dns import Type
 
 
+_SAMPLE = 3  # controls whose names are asked of a resolver that is only to show whether it can be reached
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What the user asked for."""
@@ -119,6 +122,9 @@ def _wanted(target: Target, options: Options) -> bool:
 def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Question]]:
     """For every host name of the jobs, whom to ask for its addresses."""
     asked: dict[str, list[Question]] = {}
+    sample = [c.host for c in catalogue.controls if c.host and not is_address(c.host) and not c.country][
+        :_SAMPLE
+    ]
     for job in todo:
         host = job.target.host
         if not host or is_address(host) or host in asked or not needs_address(job.target):
@@ -126,7 +132,7 @@ def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Quest
         asked[host] = [
             Question(resolver=resolver, name=host, type="A+AAAA")
             for resolver in catalogue.settings.resolvers
-            if resolver.scope == "all" or any(host == control.host for control in catalogue.controls)
+            if resolver.scope == "all" or host in sample
         ]
     return asked
 

@@ -37,22 +37,20 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
     networks: list[_Named] = []
     resolver_asns: list[int | None] = []
     translation: list[Nat] = []
-    try:
+
+    async def name() -> None:
+        seen.extend(await _seen_as(net, servers[:6], catalogue, options))
+        public = [address for family in (4, 6) for address in seen if address.family == family]
+        networks.append(await _named(net, catalogue, options, next((a for a in public if a.is_public), None)))
+
+    async def name_resolver() -> None:
+        resolver_asns.append(await _resolver_asn(net, catalogue, options))
+
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_WHOLE):
             servers = await _servers(net, catalogue, options)
-            ours, _ = await asyncio.gather(
-                _seen_as(net, servers[:6], catalogue, options),
-                _translation(net, [s for s in servers if _family(s[0]) == 4], translation),
-            )
-            seen += sorted(ours, key=lambda address: address.family)
-            public = next((address for address in seen if address.is_public), None)
-            named, resolver_asn = await asyncio.gather(
-                _named(net, catalogue, options, public), _resolver_asn(net, catalogue, options)
-            )
-            networks.append(named)
-            resolver_asns.append(resolver_asn)
-    except TimeoutError:
-        pass
+            by4 = [server for server in servers if _family(server[0]) == 4]
+            await asyncio.gather(name(), name_resolver(), _translation(net, by4, translation))
     found = networks[0] if networks else _Named("", None, "")
     kind, tunnel = home_network(Path("/"), os.environ, catalogue.settings.network.bypass_tools)
     return Vantage(
