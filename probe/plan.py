@@ -12,7 +12,6 @@ from probe.record import is_address
 from probe.steps import AnyStep, Dns
 from probe.steps.dns import Type
 
-
 _SAMPLE = 3  # controls whose names are asked of a resolver that is only to show whether it can be reached
 
 
