@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 20
-JOBS ?= 6
+JOBS ?= 8
 
 .PHONY: run test check format lint types unit lab lab-accuracy bench schema lock clean
 

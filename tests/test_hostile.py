@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from probe.catalogue import Pace
-from probe.demo.stand_ins import Address
+from probe.demo.path import _reset
+from probe.demo.stand_ins import Address, name_reply, relay_reply
+from probe.failure import Kind
 from probe.model import Chain
 from probe.net import SystemNet
 from probe.observe import Observer
@@ -209,3 +211,50 @@ async def test_a_flood_of_datagrams_is_a_classified_failure_or_an_answer(
     last = chain.observations[-1]
     assert last.failure is not None
     assert_harmless(chain, before)
+
+
+def name_answer(asked: bytes) -> bytes:
+    reply = name_reply({"chat.example": ("192.0.2.7",)})
+    answers = []
+    while asked:
+        size = int.from_bytes(asked[:2], "big")
+        answer = reply(asked[2 : 2 + size], (HERE, 1)) or b""
+        answers.append(len(answer).to_bytes(2, "big") + answer)
+        asked = asked[2 + size :]
+    return b"".join(answers)
+
+
+def relay_answer(asked: bytes) -> bytes:
+    return relay_reply("lab.example")(asked, (HERE, 1)) or b""
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        (Dns(name="chat.example", seconds=SECONDS), name_answer),
+        (Stun(seconds=SECONDS), relay_answer),
+        (Turn(seconds=SECONDS), relay_answer),
+    ],
+    ids=["dns", "stun", "turn"],
+)
+async def test_an_answer_that_is_reset_at_any_byte_is_a_classified_failure(
+    step: AnyStep, answer: Callable[[bytes], bytes]
+) -> None:
+    whole = 1
+    cut = 0
+    while cut < whole:
+
+        async def cutting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: int = cut) -> None:
+            nonlocal whole
+            said = answer(await reader.read(4096))
+            whole = len(said)
+            writer.write(said[:cut])
+            await writer.drain()
+            _reset(writer)
+
+        async with stream_server(cutting) as port:
+            chain = await followed(port, (Tcp(), step))
+        failure = chain.observations[-1].failure
+        assert failure is not None
+        assert failure.kind in (Kind.RESET, Kind.CLOSED), (cut, failure)
+        cut += 1
