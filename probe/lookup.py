@@ -10,10 +10,16 @@ from probe.model import Lookup, Observation
 from probe.observe import Observer
 from probe.plan import Question
 from probe.record import is_address
+from probe.resolution import SYSTEM, is_denied
 from probe.step import Facts, Flow
 from probe.steps import Dns, DnsFacts, Tcp, Tls
 
 GRACE = 1.0  # seconds that the other resolvers get once one has answered
+# What the machine's own resolver does not answer is asked again: on a lossy line it fails for every tenth name. That
+# a name does not exist is said twice.
+_SYSTEM_TRIES = 3
+_SYSTEM_SECONDS = 25.0  # after which it is not asked once more
+_PAUSE = 0.5
 _REOPEN = 3  # how often an encrypted resolver's connection may be opened anew
 
 
@@ -120,9 +126,17 @@ class Names:
         ip = None if resolver.over == "system" else reachable_address(resolver, self.families)
         if ip is None and resolver.over != "system":
             return
+        tries = _SYSTEM_TRIES if resolver.name == SYSTEM else 1
+        until = self.observer.net.now() + _SYSTEM_SECONDS
         async with self.observer.lookup_flow(question.name, ip, resolver.port or 53) as flow:
             flow.announce = announce
-            await self.observer.observe(flow, step, into)
+            for number in range(tries):
+                if number:
+                    await asyncio.sleep(_PAUSE)
+                seen = await self.observer.observe(flow, step, into)
+                answered = seen.failure is None or (number and is_denied(seen))
+                if answered or self.observer.net.now() > until:
+                    break
 
 
 class _Session:

@@ -306,6 +306,8 @@ async def _recheck(this: _Round, job: Job, chains: list[Chain]) -> None:
     this.siblings.settle(job, failed=follow_up.any_broken(first))
     if job.control is not None or not legs or not await this.siblings.any_failed(job):
         return
+    if not this.observer.within_budget:
+        return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_RECHECK), asyncio.TaskGroup() as group:
             for leg in legs:

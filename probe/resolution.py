@@ -22,6 +22,7 @@ class Resolution:
 
     host: str
     system: Observation | None = None
+    tries: int = 0  # how often the machine's own resolver was asked; `system` is how it ended
     others: dict[str, Observation] = field(default_factory=dict)
     encrypted: frozenset[str] = frozenset()  # those of the others that nobody on the way can answer for
 
@@ -45,7 +46,7 @@ class Resolution:
     def gone(self) -> bool:
         """Nobody knows the name any more, and everybody said so."""
         seen = [o for o in (self.system, *self.others.values()) if o is not None]
-        return len(seen) >= 2 and all(_denied(observation) for observation in seen)
+        return len(seen) >= 2 and all(is_denied(observation) for observation in seen)
 
     def injected(self) -> tuple[int, ...]:
         """Look-ups in which a second answer contradicted the first."""
@@ -71,14 +72,18 @@ class Tampering:
 def resolutions(document: Document) -> dict[str, Resolution]:
     """By host name, what each resolver said."""
     by_name: dict[str, dict[str, Observation]] = defaultdict(dict)
+    tries: dict[str, int] = {}
     encrypted = frozenset(opened(document))
     for lookup in document.lookups:
         if lookup.name and lookup.observations:
             by_name[lookup.name][lookup.resolver] = lookup.observations[-1]
+            if lookup.resolver == SYSTEM:
+                tries[lookup.name] = len(lookup.observations)
     return {
         name: Resolution(
             host=name,
             system=said.get(SYSTEM),
+            tries=tries.get(name, 0),
             others={resolver: o for resolver, o in said.items() if resolver != SYSTEM},
             encrypted=encrypted,
         )
@@ -97,7 +102,8 @@ def _ips(observation: Observation | None) -> set[str]:
     return {record for record in observation.facts.answer.records if is_address(record)}
 
 
-def _denied(observation: Observation) -> bool:
+def is_denied(observation: Observation) -> bool:
+    """The resolver says that there is no such name, or no address of it."""
     return observation.failure is not None and observation.failure.code in _NO_SUCH_NAME
 
 
@@ -108,17 +114,23 @@ def _all_false(resolution: Resolution, system: "Resolver") -> bool:
 
 
 def _is_denied(resolution: Resolution, system: "Resolver") -> bool:
-    return resolution.system is not None and _denied(resolution.system) and bool(resolution.other_ips)
+    mine = resolution.system
+    return mine is not None and is_denied(mine) and resolution.tries >= 2 and bool(resolution.other_ips)
 
 
 def _is_refused(resolution: Resolution, system: "Resolver") -> bool:
-    failure = resolution.system.failure if resolution.system else None
-    return failure is not None and failure.kind is Kind.REJECTED and len(_answering(resolution)) >= 2
+    return _fails(resolution, Kind.REJECTED)
 
 
 def _is_unanswered(resolution: Resolution, system: "Resolver") -> bool:
+    return _fails(resolution, Kind.TIMEOUT) and system.steady
+
+
+def _fails(resolution: Resolution, kind: Kind) -> bool:
+    """The system's resolver failed so every time it was asked, and two others answer."""
     failure = resolution.system.failure if resolution.system else None
-    return failure is not None and failure.kind is Kind.TIMEOUT and len(_answering(resolution)) >= 2
+    enough = resolution.tries >= 3 and len(_answering(resolution)) >= 2
+    return failure is not None and failure.kind is kind and enough
 
 
 def _answering(resolution: Resolution) -> list[str]:
@@ -159,6 +171,7 @@ class Resolver:
 
     well: bool  # it resolves unrelated names
     public: bool  # to addresses of the public internet
+    steady: bool  # and each of them when first asked, so that silence means something
     injections: int  # look-ups at others in which a second answer contradicted the first
     false: frozenset[str] = (
         frozenset()
@@ -171,10 +184,16 @@ def resolver(document: Document, names: dict[str, Resolution]) -> Resolver:
     told = [names[h].system_ips for h in hosts if h in names and names[h].system_ips]
     return Resolver(
         well=len(told) >= 2,
+        steady=len(told) >= 3 and not any(_was_slow(names[h]) for h in hosts if h in names),
         public=sum(not all(is_bogon(ip, ()) for ip in ips) for ips in told) >= 2,
         injections=sum(len(resolution.injected()) for resolution in names.values()),
         false=frozenset(_proved_false(document, names) | _shared(document, names)),
     )
+
+
+def _was_slow(resolution: Resolution) -> bool:
+    """It had to be asked again, and not because the name is gone."""
+    return resolution.tries > 1 and resolution.system is not None and not is_denied(resolution.system)
 
 
 def _proved_false(document: Document, names: dict[str, Resolution]) -> set[str]:

@@ -212,11 +212,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="name.proved",
-        # Not for an alert: that is a server speaking, and servers refuse names for reasons of their own.
+        # Not for an alert or an orderly end: that is a server speaking, one whose backend is gone, say.
         when=all_of(
             step("tls", "quic"),
-            _cut,
-            not_(kind(Kind.REJECTED)),
+            kind(*SILENCE, Kind.RESET),
             fails(4),
             _innocent,
             contrast.server_proved_itself,

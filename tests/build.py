@@ -155,7 +155,8 @@ def looked_up(
             further=tuple(Answer(rcode="NOERROR", records=tuple(records)) for records in further),
         )
         observation = saw("dns", facts=facts)
-    return Lookup(resolver=resolver, name=name, type="A+AAAA", observations=(observation,))
+    tries = 3 if code and resolver == "system" else 1  # the machine's own resolver is asked again
+    return Lookup(resolver=resolver, name=name, type="A+AAAA", observations=(observation,) * tries)
 
 
 def known_names() -> list[Lookup]:

@@ -468,3 +468,35 @@ def test_a_resolver_that_leads_nowhere_is_said_and_not_called_a_lie() -> None:
     verdict = messaging(document(measured(*dead, works("tcp", said_by=("doh",))), lookups=lookups))
 
     assert (verdict.state, verdict.rule) == ("unreachable", "dns.elsewhere")
+
+
+def test_an_orderly_end_under_its_own_name_is_a_server_speaking() -> None:
+    """A load balancer whose backend is gone closes; its certificate for all names proves it under another."""
+    tries = [
+        chain(saw("tcp"), saw("tls", Kind.CLOSED), variant=v) for v in ("target", "again", "again", "again")
+    ]
+    other = [works("tcp", "tls", variant=v) for v in ("other_name", "other_name", "no_name")]
+
+    assert messaging(document(measured(*tries, *other))).state == "unreachable"
+
+
+def test_a_name_the_resolver_never_answers_for_is_dropped_and_one_silence_is_not() -> None:
+    others = [looked_up("chat.example.org", resolver, "5.5.5.5") for resolver in ("udp", "doh")]
+    silent = looked_up("chat.example.org", "system", code="x", kind=Kind.TIMEOUT)
+    once = msgspec.structs.replace(silent, observations=silent.observations[:1])
+    target = measured(works("tcp", "tls", said_by=("udp", "doh")))
+
+    assert messaging(document(target, lookups=[silent, *others])).mechanism == "dns.dropped"
+    assert messaging(document(target, lookups=[once, *others])).state == "reachable"
+
+
+def test_a_resolver_that_loses_questions_of_controls_too_drops_nothing_on_purpose() -> None:
+    others = [looked_up("chat.example.org", resolver, "5.5.5.5") for resolver in ("udp", "doh")]
+    silent = looked_up("chat.example.org", "system", code="x", kind=Kind.TIMEOUT)
+    slow = looked_up("c9.example.net", "system", "9.9.9.9")
+    slow = msgspec.structs.replace(slow, observations=(silent.observations[0], *slow.observations))
+    lossy = control(works("tcp", "tls", host="c9.example.net", ip="9.9.9.9"), target="slow")
+    target = measured(works("tcp", "tls", said_by=("udp", "doh")))
+    doc = document(target, controls=[*healthy_controls(), lossy], lookups=[silent, *others, slow])
+
+    assert messaging(doc).state == "reachable"

@@ -23,13 +23,16 @@ def main() -> int:
             pool.submit(perform, scenario, prefix=f"cra{number}", seed=seed): scenario
             for number, (seed, scenario) in enumerate((s, c) for s in range(arguments.seeds) for c in chosen)
         }
-        for done, job in enumerate(as_completed(jobs), 1):
-            name = jobs[job].name
-            try:
-                outcomes[name].append(job.result())
-            except Exception as error:
-                broken.append(f"{name}: {type(error).__name__}: {error}")
-            sys.stderr.write(f"\r{done} of {len(jobs)}")
+        try:
+            for done, job in enumerate(as_completed(jobs), 1):
+                name = jobs[job].name
+                try:
+                    outcomes[name].append(job.result())
+                except Exception as error:
+                    broken.append(f"{name}: {type(error).__name__}: {error}")
+                sys.stderr.write(f"\r{done} of {len(jobs)}")
+        except KeyboardInterrupt:  # what was run until now is told all the same
+            pool.shutdown(wait=True, cancel_futures=True)
     sys.stderr.write("\n")
     return _report(chosen, outcomes, broken)
 
