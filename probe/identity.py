@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+import certifi
+
 from probe.record import Record, holds_address, is_address, peer_text
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def judge(
 ) -> Identity:
     """Judge a chain (leaf first, DER) for a host name or address; an empty host skips the name.
 
-    `trust` is "system", "any", or a name in `anchors`. Pins are SHA-256 digests of a SubjectPublicKeyInfo
+    `trust` is "system" (this system's roots, and Mozilla's as certifi has them), "any", or a name in `anchors`.
+    Pins are SHA-256 digests of a SubjectPublicKeyInfo
     in lower-case hex; they replace path building.
     """
     from cryptography import x509
@@ -73,6 +76,9 @@ def judge(
         if trust == "any":
             return "unchecked"
         problem = _path(chain, _store(trust, anchors.get(trust, "")), now)
+        if trust == "system" and problem in ("unknown_issuer", "self_signed"):
+            # An old machine does not know the newer authorities, and a service that uses one is no impostor.
+            problem = _path(chain, _mozilla(), now)
         return problem or ("verified" if not host or _is_for(chain[0], host) else "name_mismatch")
     except ValueError:
         return "invalid"
@@ -133,10 +139,17 @@ def _store(trust: str, pem: str) -> "X509Store":
     paths = ssl.get_default_verify_paths()
     file, folder = paths.cafile, paths.capath
     if file is None and (folder is None or not os.listdir(folder)):
-        import certifi
-
         file = certifi.where()
     store.load_locations(file, folder if folder and os.listdir(folder) else None)
+    return store
+
+
+@lru_cache(maxsize=1)
+def _mozilla() -> "X509Store":
+    from OpenSSL.crypto import X509Store
+
+    store = X509Store()
+    store.load_locations(certifi.where())
     return store
 
 

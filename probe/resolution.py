@@ -49,8 +49,15 @@ class Resolution:
         return len(seen) >= 2 and all(is_denied(observation) for observation in seen)
 
     def injected(self) -> tuple[int, ...]:
-        """Look-ups in which a second answer contradicted the first."""
-        return tuple(o.id for o in self.others.values() if isinstance(o.facts, DnsFacts) and o.facts.further)
+        """Look-ups in which more answers came that contradict each other than questions were sent.
+
+        A question that was sent again is answered again, and delivery networks give each answer other addresses.
+        """
+        return tuple(
+            o.id
+            for o in self.others.values()
+            if isinstance(o.facts, DnsFacts) and len(o.facts.further) > 2 * (o.facts.tries - 1)
+        )
 
     @property
     def evidence(self) -> tuple[int, ...]:

@@ -500,3 +500,15 @@ def test_a_resolver_that_loses_questions_of_controls_too_drops_nothing_on_purpos
     doc = document(target, controls=[*healthy_controls(), lossy], lookups=[silent, *others, slow])
 
     assert messaging(doc).state == "reachable"
+
+
+def test_answers_to_a_question_sent_twice_may_differ_without_a_lie() -> None:
+    lookups = [looked_up("chat.example.org", "system", "5.5.5.5")]
+    for name in ("udp", "udp-2"):
+        lookup = looked_up("chat.example.org", name, "5.5.5.5", further=[["5.5.5.6"]])
+        (seen,) = lookup.observations
+        facts = msgspec.structs.replace(seen.facts, tries=2)  # type: ignore[type-var]
+        again = msgspec.structs.replace(seen, facts=facts)
+        lookups.append(msgspec.structs.replace(lookup, observations=(again,)))
+
+    assert messaging(document(measured(works("tcp", "tls")), lookups=lookups)).state == "reachable"
