@@ -86,16 +86,12 @@ def another_hello_passes(case: Case) -> bool:
 
 
 def name_fails_elsewhere(case: Case) -> bool:
-    """The service's name failed at control addresses that shook hands under their own names."""
-    tried = case.reading.tries("name_to_control")
-    failed = case.reading.failed("name_to_control")
-    return len(failed) >= 2 and len(failed) == len(tried)
-
-
-def name_passes_elsewhere(case: Case) -> bool:
-    """The service's name passed at control addresses."""
-    tried = case.reading.tries("name_to_control")
-    return bool(tried) and len(case.reading.passed("name_to_control")) == len(tried)
+    """The service's name failed at control addresses in the same way, where an innocent name passed."""
+    minds = {chain.ip for chain in case.reading.failed("other_to_control")}
+    fair = {chain.ip for chain in case.reading.passed("other_to_control")} - minds
+    tried = [chain for chain in case.reading.tries("name_to_control") if chain.ip in fair]
+    same = [c for c in tried if (o := failure_of(c)) and o.failure and o.failure.kind is case.reading.kind]
+    return len(same) >= 2 and len(same) == len(tried)
 
 
 def reset_too_early(case: Case) -> bool:

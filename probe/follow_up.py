@@ -101,6 +101,8 @@ def _ask_again(
         case "tls" | "http" | "quic":
             if turn == 1 or _contrast_begins(done, chain.family):
                 legs += _other_names(base, situation, repeats)
+            if situation.deliberate:
+                legs += _elsewhere(base, situation, named=turn == 2 or _refused_with_words(chain))
         case "stun" | "turn" if not _is_stream(target):
             if turn == 1:
                 legs += _beside_silence(base)
@@ -147,15 +149,27 @@ def _other_names(leg: Leg, situation: Situation, repeats: int) -> list[Leg]:
     legs.append(replace(leg, variant="no_name", steps=_with_name(leg.steps, "none")))
     if any(isinstance(step, Tls) for step in leg.steps):
         legs += [replace(leg, variant="other_hello", steps=_with_hello(leg.steps))] * repeats
-    if situation.deliberate:
-        # The service's name to somebody else's address: it sets off a name filter on purpose.
-        same_family = [ip for ip in situation.control_addresses if (":" in ip) == (":" in leg.address.ip)]
-        for ip in same_family[:repeats]:
-            somewhere = Address(ip=ip, said_by=("control",))
-            legs.append(
-                replace(leg, variant="name_to_control", address=somewhere, steps=_up_to_tls(leg.steps))
-            )
     return legs
+
+
+def _elsewhere(leg: Leg, situation: Situation, *, named: bool) -> list[Leg]:
+    """The service's name to somebody else's addresses: it sets off a name filter on purpose.
+
+    A round before, an innocent name goes there: a server that minds every name but its own tells nothing. Not in
+    the same round, for a filter may cut off everything towards an address at which a name was said.
+    """
+    same_family = [ip for ip in situation.control_addresses if (":" in ip) == (":" in leg.address.ip)]
+    steps = _up_to_tls(leg.steps)
+    variant: Variant = "name_to_control" if named else "other_to_control"
+    return [
+        replace(
+            leg,
+            variant=variant,
+            address=Address(ip=ip, said_by=("control",)),
+            steps=steps if named else _with_name(steps, situation.innocent_name),
+        )
+        for ip in dict.fromkeys(same_family)
+    ][:2]
 
 
 def _with_name(steps: Sequence[AnyStep], name: str) -> tuple[AnyStep, ...]:

@@ -62,8 +62,7 @@ def judge(
     """Judge a chain (leaf first, DER) for a host name or address; an empty host skips the name.
 
     `trust` is "system" (this system's roots, and Mozilla's as certifi has them), "any", or a name in `anchors`.
-    Pins are SHA-256 digests of a SubjectPublicKeyInfo
-    in lower-case hex; they replace path building.
+    Pins are SHA-256 digests of a SubjectPublicKeyInfo in lower-case hex; they replace path building.
     """
     from cryptography import x509
 

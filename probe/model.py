@@ -19,6 +19,7 @@ Variant: TypeAlias = Literal[
     "no_name",          # no name to the same address
     "other_hello",      # the same name in a TLS hello of another fingerprint
     "name_to_control",  # the same name to a control address (a deliberate trigger)
+    "other_to_control", # an innocent name to that control address
     "other_port",       # another port of the same host
     "classic",          # STUN without the magic cookie to the same address
     "tcp",              # does the same address answer TCP at all

@@ -163,14 +163,15 @@ def shows_any_name(measurement: Measurement, chain: Chain) -> bool:
     one that the target's own tries were shown."""
     if chain.variant != "other_name":
         return False
-    own = {issuer(c) for c in measurement.chains if c.variant in OWN and _is_untrusted(c)} - {""}
+    own = {issuer(c) for c in measurement.chains if c.variant in OWN and is_untrusted(c)} - {""}
     return issuer(chain) in own and any(
         isinstance(o.facts, TlsFacts) and o.facts.covers_sni and o.facts.identity in _STRANGERS
         for o in chain.observations
     )
 
 
-def _is_untrusted(chain: Chain) -> bool:
+def is_untrusted(chain: Chain) -> bool:
+    """Whether it ended because the peer is not who it should be."""
     ended = failure_of(chain)
     return ended is not None and ended.failure is not None and ended.failure.kind is Kind.UNTRUSTED
 
@@ -271,7 +272,8 @@ class Controls:
         beyond_dns = [
             r for r in self.readings(family) if r.port not in (53, port) and r.passed(*OWN) and r.is_udp
         ]
-        return here if here.dead and elsewhere.alive and beyond_dns else None
+        # One server may have given up a port; two have not.
+        return here if here.dead and here.total >= 2 and elsewhere.alive and beyond_dns else None
 
     def udp_refusals_arrive(self, family: int) -> bool:
         """Whether a closed UDP port of a control was refused: routers here let ICMP errors through."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from probe.failure import Kind
 from probe.model import Chain, Document, Lookup, Observation
 from probe.plan import is_bogon
-from probe.reading import OWN, failure_of, identity_shown, ids
+from probe.reading import OWN, failure_of, identity_shown, ids, is_untrusted
 from probe.record import is_address
 from probe.steps import DnsFacts
 
@@ -284,17 +284,36 @@ def _only_mine(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
 
 
 def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
-    """Own tries at such addresses, if none showed the service's identity while the true ones did."""
-    mine = _only_mine(resolution, chains)
-    families = {chain.family for chain in mine}
-    theirs = [
-        c
-        for c in chains
-        if c.variant in OWN and c.family in families and c.ip in resolution.true_ips and identity_shown(c)
-    ]
-    if not theirs or any(identity_shown(chain) for chain in mine):
-        return []
-    return mine if all(failure_of(chain) for chain in mine) else []
+    """Own tries at such addresses, per family, if they are proved not to be the service's.
+
+    All failed where the true addresses showed the service's identity, and somebody else answered there, or the
+    answers themselves contradict each other by transport. An address that is merely dead may be a dead machine.
+    """
+    false: list[Chain] = []
+    for family in (4, 6):
+        mine = [chain for chain in _only_mine(resolution, chains) if chain.family == family]
+        theirs = [
+            c
+            for c in chains
+            if c.variant in OWN and c.family == family and c.ip in resolution.true_ips and identity_shown(c)
+        ]
+        strangers = any(map(is_untrusted, mine)) or _differs_by_transport(resolution, family)
+        if theirs and strangers and all(map(failure_of, mine)):
+            false += mine
+    return false
+
+
+def _differs_by_transport(resolution: Resolution, family: int) -> bool:
+    """Everybody asked in the clear says one thing, everybody asked under encryption another: a lie on the way."""
+
+    def said(observation: Observation | None) -> frozenset[str]:
+        return frozenset(ip for ip in _ips(observation) if (6 if ":" in ip else 4) == family)
+
+    encrypted = [said(o) for name, o in resolution.others.items() if name in resolution.encrypted and said(o)]
+    clear = [said(o) for name, o in resolution.others.items() if name not in resolution.encrypted and said(o)]
+    mine = said(resolution.system)
+    agree = len(clear) >= 2 and all(one == mine for one in clear)
+    return agree and len(encrypted) >= 2 and not any(one & mine for one in encrypted)
 
 
 def _leads_nowhere(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:

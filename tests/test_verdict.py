@@ -55,7 +55,8 @@ def test_a_name_that_fails_at_unrelated_servers_too_is_blocked_by_name() -> None
     target = measured(
         reset(), reset("again"), reset("again"),
         works("tcp", "tls", variant="other_name"), works("tcp", "tls", variant="no_name"),
-        reset("name_to_control", ip="9.9.9.1"), reset("name_to_control", ip="9.9.9.2"),
+        works("tcp", "tls", variant="other_to_control", ip="9.9.9.1"), reset("name_to_control", ip="9.9.9.1"),
+        works("tcp", "tls", variant="other_to_control", ip="9.9.9.2"), reset("name_to_control", ip="9.9.9.2"),
     )  # fmt: skip
     verdict = messaging(document(target))
 
@@ -512,3 +513,52 @@ def test_answers_to_a_question_sent_twice_may_differ_without_a_lie() -> None:
         lookups.append(msgspec.structs.replace(lookup, observations=(again,)))
 
     assert messaging(document(measured(works("tcp", "tls")), lookups=lookups)).state == "reachable"
+
+
+def test_servers_that_mind_every_name_but_their_own_prove_nothing() -> None:
+    target = measured(
+        reset(), reset("again"), reset("again"),
+        works("tcp", "tls", variant="other_name"), works("tcp", "tls", variant="no_name"),
+        reset("other_to_control", ip="9.9.9.1"), reset("name_to_control", ip="9.9.9.1"),
+        reset("other_to_control", ip="9.9.9.2"), reset("name_to_control", ip="9.9.9.2"),
+    )  # fmt: skip
+
+    assert messaging(document(target)).rule != "name.everywhere"
+
+
+def test_servers_that_refuse_a_strange_name_in_words_prove_nothing() -> None:
+    refused = [
+        chain(saw("tcp"), saw("tls", Kind.REJECTED), variant="name_to_control", ip=f"9.9.9.{i}")
+        for i in (1, 2)
+    ]
+    fair = [works("tcp", "tls", variant="other_to_control", ip=f"9.9.9.{i}") for i in (1, 2)]
+    target = measured(reset(), reset("again"), reset("again"), *fair, *refused)
+
+    assert messaging(document(target)).rule != "name.everywhere"
+
+
+def test_a_dead_address_of_the_systems_resolver_is_not_proved_false() -> None:
+    """One region of a service is down, and the resolver leads there."""
+    dead = [
+        chain(saw("tcp", Kind.TIMEOUT), ip="6.6.6.6", said_by=("system",), variant=variant)
+        for variant in ("target", "again")
+    ]
+    verdict = messaging(
+        document(measured(*dead, works("tcp", "tls", said_by=("udp", "doh"))), lookups=names_for("6.6.6.6"))
+    )
+
+    assert (verdict.state, verdict.mechanism) == ("unreachable", "dns.elsewhere")
+
+
+def test_one_answer_in_the_clear_and_another_under_encryption_is_a_lie_on_the_way() -> None:
+    host = "chat.example.org"
+    clear = [looked_up(host, resolver, "6.6.6.6") for resolver in ("system", "udp", "udp-2")]
+    private = [looked_up(host, resolver, "5.5.5.5") for resolver in ("doh", "dot")]
+    opening = [msgspec.structs.replace(lookup, name="") for lookup in private]
+    dead = [
+        chain(saw("tcp", Kind.TIMEOUT), ip="6.6.6.6", said_by=("system", "udp", "udp-2"), variant=variant)
+        for variant in ("target", "again")
+    ]
+    target = measured(*dead, works("tcp", "tls", said_by=("doh", "dot")))
+
+    assert messaging(document(target, lookups=[*clear, *private, *opening])).mechanism == "dns.spoofed"

@@ -46,6 +46,7 @@ VARIANTS = {
     "no_name": "without a name",
     "other_hello": "with another TLS hello",
     "name_to_control": "this name at an unrelated server",
+    "other_to_control": "an innocent name there",
     "other_port": "another port",
     "classic": "STUN without its cookie",
     "tcp": "does it answer TCP?",
