@@ -297,10 +297,25 @@ def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]
             for c in chains
             if c.variant in OWN and c.family == family and c.ip in resolution.true_ips and identity_shown(c)
         ]
-        strangers = any(map(is_untrusted, mine)) or _differs_by_transport(resolution, family)
+        strangers = (
+            any(map(is_untrusted, mine))
+            or _serves_something_else(mine, chains)
+            or _differs_by_transport(resolution, family)
+        )
         if theirs and strangers and all(map(failure_of, mine)):
             false += mine
     return false
+
+
+def _serves_something_else(mine: Sequence[Chain], chains: Sequence[Chain]) -> bool:
+    """The machine there is up, refuses the service's port and answers on another: a block page without TLS."""
+    ends = [ended for chain in mine if (ended := failure_of(chain)) is not None]
+    refused = [
+        o for o in ends if o.step == "tcp" and o.failure is not None and o.failure.kind is Kind.REFUSED
+    ]
+    there = {chain.ip for chain in mine}
+    other = [c for c in chains if c.variant == "other_port" and c.ip in there and failure_of(c) is None]
+    return len(refused) >= 2 and len(refused) == len(mine) and bool(other)
 
 
 def _differs_by_transport(resolution: Resolution, family: int) -> bool:

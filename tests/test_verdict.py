@@ -562,3 +562,14 @@ def test_one_answer_in_the_clear_and_another_under_encryption_is_a_lie_on_the_wa
     target = measured(*dead, works("tcp", "tls", said_by=("doh", "dot")))
 
     assert messaging(document(target, lookups=[*clear, *private, *opening])).mechanism == "dns.spoofed"
+
+
+def test_a_machine_that_refuses_the_services_port_and_answers_on_another_is_somebody_elses() -> None:
+    refused = [
+        chain(saw("tcp", Kind.REFUSED), ip="6.6.6.6", said_by=("system",), variant=variant)
+        for variant in ("target", "again")
+    ]
+    page = works("tcp", ip="6.6.6.6", port=80, variant="other_port", said_by=("system",))
+    target = measured(*refused, page, works("tcp", "tls", said_by=("udp", "doh")))
+
+    assert messaging(document(target, lookups=names_for("6.6.6.6"))).mechanism == "dns.spoofed"
