@@ -6,7 +6,8 @@ from probe.failure import Kind
 from probe.model import Chain, Finding
 from probe.reading import OWN, Reading, failure_of, ids
 from probe.regime import FOREIGN, Network, regimes
-from probe.resolution import opened, resolver, tampering
+from probe.resolution import opened
+from probe.tampering import resolver, tampering
 
 _FREEZE = (12_000, 40_000)  # bytes of one TCP connection after which a known filter lets nothing more pass
 _DISTURBED = {
@@ -49,9 +50,8 @@ def _frozen(network: Network) -> list[Chain]:
         if reading.measurement.role != "load":
             continue
         stalled = [chain for chain in reading.failed(*OWN) if _stalled(chain)]
-        same = {
-            _carried(chain) // 4000 for chain in stalled
-        }  # a slow line stops anywhere, a counter does not
+        # A slow line stops anywhere, a counter does not.
+        same = {_carried(chain) // 4000 for chain in stalled}
         if len(stalled) >= 2 and len(stalled) == len(reading.tries(*OWN)) and len(same) <= 2:
             found += stalled
     return found

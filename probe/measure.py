@@ -28,6 +28,7 @@ from probe.model import (
 )
 from probe.observe import Observer
 from probe.plan import Address, Job, Leg, Options
+from probe.siblings import Siblings
 from probe.step import Net
 from probe.vantage import look
 from probe.watch import Watch
@@ -56,7 +57,7 @@ class _Round:
     names: Names
     lines: "_Lines"
     watch: Watch
-    siblings: "_Siblings"
+    siblings: Siblings
     progress: Callable[[Progress], None] | None
     todo: list[Job]
     until: float
@@ -89,26 +90,6 @@ class _Round:
             shook_hands = any(o.step == "tls" and o.failure is None for o in chain.observations)
             if chain.variant == "target" and chain.ip and shook_hands:
                 self.control_addresses.append(chain.ip)
-
-
-class _Siblings:
-    """The targets of each service, so that one that worked can learn that another of them did not."""
-
-    def __init__(self, todo: Sequence[Job]) -> None:
-        loop = asyncio.get_running_loop()
-        self._failed = {(j.service, j.target.name): loop.create_future() for j in todo if j.service}
-
-    def settle(self, job: Job, *, failed: bool) -> None:
-        """This target is through."""
-        future = self._failed.get((job.service, job.target.name))
-        if future is not None and not future.done():
-            future.set_result(failed)
-
-    async def any_failed(self, job: Job) -> bool:
-        """Wait until all targets of the service are through; whether any of them failed."""
-        mine = [future for (service, _), future in self._failed.items() if service == job.service]
-        done, _ = await asyncio.wait(mine)
-        return any(future.result() for future in done)
 
 
 @dataclass
@@ -159,7 +140,7 @@ async def run(
         names=Names(observer, families, lines.keep),
         lines=lines,
         watch=watch,
-        siblings=_Siblings(todo),
+        siblings=Siblings(todo),
         progress=progress,
         todo=todo,
         until=began + (options.seconds or limits.seconds),

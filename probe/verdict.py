@@ -15,7 +15,8 @@ from probe.findings import findings
 from probe.model import Chain, Document, Judgement, Measurement, Purpose, Regime, State, Verdict
 from probe.reading import OWN, Controls, Reading, identity_shown, ids
 from probe.regime import Network, regimes
-from probe.resolution import SYSTEM, Tampering, resolutions, resolver, tampering
+from probe.resolution import SYSTEM, resolutions
+from probe.tampering import Tampering, resolver, tampering
 
 # Which regimes explain a failure away, and for what.
 _EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
