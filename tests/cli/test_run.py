@@ -89,7 +89,9 @@ async def test_a_run_prints_a_table_of_eighty_columns_and_show_explains_it(tmp_p
 async def test_a_stopped_run_keeps_what_it_measured(tmp_path: Path, stop: signal.Signals) -> None:
     async with network(tmp_path) as home:
         process = await start("run", "--home", str(home), "-4", "--json")
-        await asyncio.sleep(2.5)
+        async with asyncio.timeout(60):
+            while not any((home / "results").glob("*.jsonl")):  # it begins with the first line of the file
+                await asyncio.sleep(0.1)
         process.send_signal(stop)
         out, _ = await process.communicate()
     told = json.loads(out)
