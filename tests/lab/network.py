@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,9 +44,9 @@ class Conditions:
     rejecting: list[str] = field(default_factory=list)  # hosts that answer each hello with an alert
     client: dict[str, str] = field(default_factory=dict)  # environment
     faketime: str = ""
-    leap: str = ""  # what the clock is set to after two seconds of measuring
+    leap: str = ""  # what the clock is set to in mid-run
     client_rules: list[str] = field(default_factory=list)  # shell commands in the client's namespace
-    midway: list[str] = field(default_factory=list)  # the same, after two seconds of measuring
+    midway: list[str] = field(default_factory=list)  # the same, in mid-run
     tunnel: list[str] = field(
         default_factory=list
     )  # what the client's VPN carries: addresses, or "everything"
@@ -84,20 +85,22 @@ class Network:
         return subprocess.run(command, capture_output=True, env=environment, timeout=timeout, check=False)
 
     def _begin_midway(self, arguments: tuple[str, ...]) -> None:
-        """What happens to the client while it measures, two seconds in."""
+        """What happens to the client while it measures: a second after the run's file has begun."""
         if arguments[:1] != ("run",):
             return
 
         def happen() -> None:
+            until = time.monotonic() + 60
+            while not any(self.results.glob("*.jsonl")) and time.monotonic() < until:
+                time.sleep(0.1)
+            time.sleep(1.0)
             for command in self.conditions.midway:
                 self.topology.run(self.topology.client, "sh", "-c", command)
             if self.conditions.leap:
                 (self.folder / "clock").write_text(self.conditions.leap)
 
         if self.conditions.midway or self.conditions.leap:
-            timer = threading.Timer(3.0, happen)
-            timer.daemon = True
-            timer.start()
+            threading.Thread(target=happen, daemon=True).start()
 
     def _clock(self) -> dict[str, str]:
         """An environment whose clock follows a file (libfaketime)."""
