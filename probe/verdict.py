@@ -80,7 +80,8 @@ class _Court:
         by_family = {family: self._over(family, measurements) for family in (4, 6)}
         tried = {family: c for family, c in by_family.items() if c.state != "not_tested"}
         if not tried:
-            tried = {0: self._untried(measurements)}
+            vital = [c for c in by_family.values() if c.rule == "none.vital"]
+            tried = {0: vital[0] if vital else self._untried(measurements)}
         overall = self._after_regime(_together(tried, self._is_split(measurements)))
         return Verdict(
             state=overall.state,
@@ -109,7 +110,13 @@ class _Court:
                 groups[measurement.group].append(conclusion)
                 if measurement.vital:
                     vital.add(measurement.group)
-        return _groups_together({name: _group(c) for name, c in groups.items()}, vital)
+        together = _groups_together({name: _group(c) for name, c in groups.items()}, vital)
+        untried = {m.group for m in measurements if m.vital} - groups.keys()
+        if untried and together.state == "reachable":
+            # What works beside it says nothing of what the purpose lives from.
+            because = f"no address of {', '.join(sorted(untried))} was tried over this address family"
+            return Conclusion(state="not_tested", rule="none.vital", because=because)
+        return together
 
     def _target(self, reading: Reading) -> Conclusion:
         if not reading.tries(*OWN):

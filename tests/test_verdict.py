@@ -573,3 +573,15 @@ def test_a_machine_that_refuses_the_services_port_and_answers_on_another_is_some
     target = measured(*refused, page, works("tcp", "tls", said_by=("udp", "doh")))
 
     assert messaging(document(target, lookups=names_for("6.6.6.6"))).mechanism == "dns.spoofed"
+
+
+def test_a_family_over_which_the_vital_group_was_not_tried_is_not_said_to_work() -> None:
+    chat = measured(*[reset(v) for v in ("target", "again", "again")], vital=True)
+    media = measured(works("tcp", "tls"), works("tcp", "tls", ip="2600::5"), target="media")
+    verdict = messaging(document(chat, media))
+
+    assert verdict.families == {"4": "unreachable"}
+    only_six = judge(
+        document(measured(vital=True), measured(works("tcp", "tls", ip="2600::5"), target="media"))
+    )
+    assert only_six.services["paperplane"]["messaging"].rule == "none.vital"
