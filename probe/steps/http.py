@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import ipaddress
 import json
+import re
 import secrets
+from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +20,17 @@ if TYPE_CHECKING:
     import httpx
 
 _AGENT = "Mozilla/5.0"
+_MOST_ADDRESSES = 64
+_ADDRESS = re.compile(
+    rb"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)|(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:]|\.\d))"
+)
 
 
 class HttpFacts(Facts):
-    """The answer, without its text: a block page likes to print the visitor's address."""
+    """The answer, without its text: a block page likes to print the visitor's address.
+
+    `addresses` are those in the text that lie within prefixes the target names, in order of appearance.
+    """
 
     version: Literal["1.1", "2"]
     status: int
@@ -34,6 +44,7 @@ class HttpFacts(Facts):
     missing_headers: tuple[str, ...] = ()
     clock_ahead: float | None = None  # seconds our clock is ahead of the Date header
     redirects: int = 0
+    addresses: tuple[str, ...] = ()
 
 
 class Http(Step):
@@ -49,6 +60,11 @@ class Http(Step):
     cap: int = 16384
     redirects: int = 0
     websocket: tuple[str, ...] | None = None  # ask for an upgrade with these subprotocols
+    addresses_within: tuple[str, ...] = ()  # prefixes: addresses of theirs that the text lists are kept
+
+    def __post_init__(self) -> None:
+        for prefix in self.addresses_within:
+            ipaddress.ip_network(prefix)
 
     @property
     def needs(self) -> Need:
@@ -120,6 +136,7 @@ class Http(Step):
             missing_headers=tuple(name for name in self.expect_headers if name not in response.headers),
             clock_ahead=_clock_ahead(flow, response.headers.get("date", "")),
             redirects=hops,
+            addresses=addresses_in(body, self.addresses_within),
         )
 
     def _problem(self, facts: HttpFacts, body: bytes) -> tuple[str, str] | None:
@@ -135,6 +152,22 @@ class Http(Step):
             code = str(facts.status) if facts.status >= 400 else "json"
             return code, "the body is not JSON"
         return None
+
+
+def addresses_in(text: bytes, within: Sequence[str]) -> tuple[str, ...]:
+    """The addresses in a text of any format that lie in one of these prefixes: at most 64, each once, nothing else."""
+    networks = [ipaddress.ip_network(prefix) for prefix in within]
+    found: dict[str, None] = {}
+    for token in _ADDRESS.finditer(text) if networks else ():
+        try:
+            address = ipaddress.ip_address(token[0].decode())
+        except ValueError:
+            continue
+        if any(address in network for network in networks):
+            found[str(address)] = None
+        if len(found) == _MOST_ADDRESSES:
+            break
+    return tuple(found)
 
 
 def _url(flow: Flow, path: str) -> str:

@@ -3,6 +3,7 @@
 import random
 import secrets
 import struct
+from collections.abc import Callable
 from typing import Literal
 
 from probe.dialogue import Dialogue, Heard, converse, listen, read, send
@@ -11,13 +12,15 @@ from probe.record import Private, Record, peer_text
 from probe.step import Facts, Flow, Step
 from probe.stun_message import COOKIE, HEADER, Attribute, Class, Message, Method, decode
 
-Dialect = Literal["rfc8489", "rfc3489"]
+Dialect = Literal["rfc8489", "rfc3489", "whatsapp"]
 # Gaps between transmissions (seconds), each stretched or shrunk by up to a fifth: a filter that learns a
 # rhythm must not decide the result.
 _GAPS = (0.5, 1.0, 2.0, 2.0, 2.0)
 _AFTERWARDS = 0.3  # a second answer that contradicts the first comes at once
 _MAX_ANSWERS = 16
 _MAX_STREAM_MESSAGE = 4096
+# WhatsApp's keep-alive and its answer: bare headers whose types do not have the class bits of RFC 8489.
+KEEP_ALIVE, KEPT_ALIVE = 0x0801, 0x0802
 
 
 class StunAnswer(Record):
@@ -48,23 +51,25 @@ class StunFacts(Facts):
 class Stun(Step):
     """A Binding request; over UDP retransmitted with random gaps."""
 
-    dialect: Dialect = "rfc8489"  # rfc3489 has no magic cookie
+    # rfc3489 has no magic cookie; whatsapp is that service's keep-alive in a STUN header, over UDP only.
+    dialect: Dialect = "rfc8489"
     transmissions: int = 5
     seconds: float = 10.0
 
     async def run(self, flow: Flow) -> StunFacts:
         """Ask. Raises Silent (code: transmissions) when nothing was answered; any answer is proof of life."""
-        request = binding(self.dialect)
-        if flow.link is not None:
-            exchanged = await converse(flow.link, on_stream(request))
+        if self.dialect == "whatsapp":
+            exchanged = await converse(await flow.udp(), keep_alive(self.transmissions))
+        elif flow.link is not None:
+            exchanged = await converse(flow.link, on_stream(binding(self.dialect)))
         else:
-            exchanged = await converse(await flow.udp(), over_udp(request, self.transmissions))
+            exchanged = await converse(await flow.udp(), over_udp(binding(self.dialect), self.transmissions))
         return _facts(flow, self.dialect, exchanged)
 
 
 def binding(dialect: Dialect) -> Message:
     """A Binding request without attributes: 20 bytes."""
-    return Message(Method.BINDING, "request", secrets.token_bytes(12 if dialect == "rfc8489" else 16))
+    return Message(Method.BINDING, "request", secrets.token_bytes(16 if dialect == "rfc3489" else 12))
 
 
 class Exchange(Record):
@@ -79,36 +84,51 @@ def over_udp(
     request: Message, transmissions: int, *, key: bytes | None = None, padded: bool = True
 ) -> Dialogue[Exchange]:
     """Send, and send again with random gaps, until an answer to this very request comes. Raises Silent."""
-    data = request.encode(key=key)
+    return _transmit(
+        request.encode(key=key), lambda data: answer_to(request, data, padded=padded), transmissions
+    )
+
+
+def keep_alive(transmissions: int) -> Dialogue[Exchange]:
+    """WhatsApp's keep-alive, 20 bytes, the same way; all its answer says is that it came. Raises Silent."""
+    answer = Message(Method.BINDING, "success", secrets.token_bytes(12))
+    said, awaited = (
+        struct.pack("!HHI", kind, 0, COOKIE) + answer.transaction for kind in (KEEP_ALIVE, KEPT_ALIVE)
+    )
+    return _transmit(said, lambda data: answer if data == awaited else None, transmissions)
+
+
+Accept = Callable[[bytes], Message | None]
+
+
+def _transmit(data: bytes, accept: Accept, transmissions: int) -> Dialogue[Exchange]:
     for number in range(1, transmissions + 1):
         sent_at = yield from send(data)
         gap = _GAPS[min(number, len(_GAPS)) - 1] * random.uniform(0.8, 1.2)
-        first = yield from _await_answer(request, sent_at + gap, sent_at, padded=padded)
+        first = yield from _await_answer(accept, sent_at + gap, sent_at)
         if first is not None:
-            rest = yield from _afterwards(request, first[1].at, padded=padded)
+            rest = yield from _afterwards(accept, first[1].at)
             return Exchange(answers=(first, *rest), transmissions=number, rtt=first[1].at - sent_at)
     raise Silent(f"no answer to {transmissions} transmissions", code=str(transmissions))
 
 
-def _await_answer(
-    request: Message, until: float, now: float, *, padded: bool
-) -> Dialogue[tuple[Message, Heard] | None]:
+def _await_answer(accept: Accept, until: float, now: float) -> Dialogue[tuple[Message, Heard] | None]:
     while now < until:
         heard = yield from listen(until - now)
         if heard is None:
             return None
         now = heard.at
-        answer = answer_to(request, heard.data, padded=padded)
+        answer = accept(heard.data)
         if answer is not None:
             return answer, heard
     return None
 
 
-def _afterwards(request: Message, now: float, *, padded: bool) -> Dialogue[list[tuple[Message, Heard]]]:
+def _afterwards(accept: Accept, now: float) -> Dialogue[list[tuple[Message, Heard]]]:
     until, more = now + _AFTERWARDS, list[tuple[Message, Heard]]()
     while len(more) < _MAX_ANSWERS:
         try:
-            answer = yield from _await_answer(request, until, now, padded=padded)
+            answer = yield from _await_answer(accept, until, now)
         except OSError:  # an ICMP error after a good answer takes nothing back
             break
         if answer is None:

@@ -2,13 +2,19 @@ import asyncio
 import gzip
 import hashlib
 import resource
+import time
+from ipaddress import ip_address, ip_network
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from probe.demo.stand_ins import WebServer
+from probe.demo.stand_ins import Pages, WebServer
 from probe.failure import Closed, Kind, Malformed, Rejected, StepError, Unexpected, Unsupported, classify
 from probe.step import Flow
 from probe.steps import Http, HttpFacts, Tcp, Tls
+from probe.steps.http import addresses_in
 from tests.loopback import ROOT, Handler, context, flow, stream_server
 
 PAGES = {
@@ -43,6 +49,57 @@ async def test_an_answer_is_kept_as_numbers_and_digests_never_as_text() -> None:
     assert facts.body_sha256 == hashlib.sha256(b"hello").hexdigest()
     assert facts.server == "withheld: it holds an address"
     assert abs(facts.clock_ahead or 99) < 5
+
+
+async def test_addresses_within_a_targets_prefixes_are_kept_and_no_others() -> None:
+    page = b"""[{"region": "russia", "ips": ["66.22.244.154", "66.22.241.7"]}, "66.22.244.154:50004",
+      "you are 203.0.113.9 and 2001:db8::9", "166.22.244.1", "66.22.300.1", "[2606:4700::7]:443", 66.22.241.9.]"""
+    pages: Pages = {"/rtc": (200, {}, page)}
+    async with stream_server(WebServer(pages).serve) as port:
+        async with flow(port) as to:
+            facts = await ask(to, Http(path="/rtc", addresses_within=("66.22.192.0/18", "2606:4700::/32")))
+        async with flow(port) as to:
+            without = await ask(to, Http(path="/rtc"))
+
+    assert facts.addresses == ("66.22.244.154", "66.22.241.7", "2606:4700::7", "66.22.241.9")
+    assert without.addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (b"66.22.244.154\n66.22.241.7\n", 2),  # one a line
+        (b"<td>66.22.244.154</td><td>66.22.241.7</td>", 2),
+        (b"66.22.244.154;66.22.241.7,597", 2),
+        (b"66.22.244.154.66 066.22.241.007 x66.22.241.7 66.22.241.7x 66.22.241.7.8", 0),
+        (b" ".join(b"66.22.%d.1" % n for n in range(192, 256)) + b" 66.22.200.2", 64),
+        (b"\xff\xfe66.22.241.7\x00", 1),
+    ],
+)
+def test_a_list_of_relays_may_have_any_format(text: bytes, found: int) -> None:
+    assert len(addresses_in(text, ("66.22.192.0/18",))) == found
+
+
+@given(st.text(alphabet="0123456789abcdef.:[]/ ", max_size=200), st.binary(max_size=100))
+def test_no_text_whatever_gives_an_address_outside_the_prefixes(text: str, data: bytes) -> None:
+    within = ("10.0.0.0/8", "2001:db8::/32")
+    for said in (text.encode(), data, b"10." + text.encode(), b"2001:db8:" + data):
+        for found in addresses_in(said, within):
+            address = ip_address(found)
+            assert any(address in ip_network(prefix) for prefix in within)
+
+
+def test_the_longest_texts_are_searched_in_no_time() -> None:
+    began = time.process_time()
+    for piece in (b":", b"1.", b"a:", b"1", b"::1.", b"1.2.3.4:"):
+        addresses_in(piece * 100_000, ("10.0.0.0/8", "2001:db8::/32"))
+
+    assert time.process_time() - began < 5
+
+
+def test_a_prefix_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(msgspec.ValidationError, match="host bits set"):
+        msgspec.convert({"step": "http", "addresses_within": ["66.22.192.1/18"]}, Http)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from probe.demo.stand_ins import Datagrams
 from probe.failure import Kind, Malformed, Silent, StepError, Untrusted, classify
 from probe.steps import Quic
 from probe.steps.quic import Conversation
-from tests.lab.behaviours import _initial
+from tests.lab.packets import quic_initial
 from tests.loopback import HERE, ROOT, datagram_server, flow
 from tests.play import play
 
@@ -70,13 +70,13 @@ def test_our_first_flight_is_one_version_1_initial_of_1200_bytes_or_more_that_na
     assert data[0] & 0xF0 == 0xC0
     assert data[1:5] == b"\0\0\0\x01"
     assert len(data) >= 1200
-    assert b"chat.example" in _initial(data)
+    assert b"chat.example" in quic_initial(data)
 
 
 def test_without_a_name_the_hello_names_nobody() -> None:
     act = next(Conversation("", ("h3",), "", "").dialogue(5.0))
 
-    assert b"chat.example" not in _initial(act.data)  # type: ignore[union-attr]
+    assert b"chat.example" not in quic_initial(act.data)  # type: ignore[union-attr]
 
 
 def test_silence_is_said_with_the_number_of_datagrams_sent() -> None:

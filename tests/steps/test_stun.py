@@ -1,12 +1,15 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probe.demo.relays import keep_alive_reply
 from probe.demo.stand_ins import Datagrams, relay_reply
-from probe.dialogue import Heard
+from probe.dialogue import Heard, Send
 from probe.failure import Closed, Malformed, Silent, StepError, Unexpected
 from probe.steps import Stun, Tcp
-from probe.steps.stun import Exchange, binding, on_stream, over_udp
+from probe.steps.stun import Exchange, binding, keep_alive, on_stream, over_udp
 from probe.stun_message import Attribute, Message, Method, error, pack_address
 from tests.loopback import datagram_server, flow, stream_server
 from tests.play import play
@@ -112,6 +115,52 @@ async def test_the_mapped_address_stays_in_memory_and_is_not_in_the_facts() -> N
 async def test_the_dialect_without_a_cookie_is_answered_too() -> None:
     async with datagram_server(Datagrams(relay_reply("x"))) as port, flow(port) as to:
         assert (await Stun(dialect="rfc3489").run(to)).dialect == "rfc3489"
+
+
+def kept_alive(answers: Callable[[bytes], list[bytes]]) -> tuple[bytes, Exchange]:
+    """What is sent to keep a path alive, and what is made of these answers to it."""
+    dialogue = keep_alive(3)
+    act = next(dialogue)
+    assert isinstance(act, Send)
+    dialogue.send(0.0)
+    try:
+        for number, data in enumerate(answers(act.data)):
+            dialogue.send(Heard(data, 0.1 * number))
+        while True:
+            dialogue.send(None)
+    except StopIteration as ended:
+        return act.data, ended.value
+
+
+def test_whatsapps_keep_alive_is_a_bare_header_and_only_its_own_answer_counts() -> None:
+    right = b"\x08\x02"
+    sent, exchanged = kept_alive(
+        lambda asked: [
+            asked,
+            right + asked[2:19] + bytes([asked[19] ^ 1]),
+            b"\x09\x11" + asked[2:],
+            right + asked[2:],
+        ]
+    )
+
+    assert (len(sent), sent[:8]) == (20, bytes.fromhex("080100002112a442"))
+    assert exchanged.rtt == pytest.approx(0.3)
+    assert [message.class_ for message, _ in exchanged.answers] == ["success"]
+
+
+@given(st.lists(st.one_of(st.none(), st.binary(max_size=40)), max_size=20))
+def test_no_datagram_whatever_is_taken_for_a_keep_alive(script: list[bytes | None]) -> None:
+    with pytest.raises(Silent) as caught:
+        play(keep_alive(3), [*script, *[None] * 20])
+
+    assert caught.value.code == "3"
+
+
+async def test_a_keep_alive_goes_over_udp_and_is_known_by_its_dialect() -> None:
+    async with datagram_server(Datagrams(lambda data, _: keep_alive_reply(data))) as port, flow(port) as to:
+        facts = await Stun(dialect="whatsapp", transmissions=3).run(to)
+
+    assert (facts.dialect, facts.transmissions, facts.mapped_family, to.mapped) == ("whatsapp", 1, 0, [])
 
 
 async def test_stun_on_an_open_stream() -> None:
