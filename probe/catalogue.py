@@ -1,26 +1,25 @@
-"""What can be measured: services, controls and settings, read from `configs/` or refused in one sentence.
+"""What can be measured: services, controls and settings, as people write them in `configs/`.
 
 configs/probe.toml            Settings: resolvers, pace, limits, names
 configs/controls.toml         Controls: targets whose answer says how the network is
 configs/services/*.toml       Service: one messenger each
+configs/shapes/*.toml         Shape: what packets of a call look like
+configs/profiles.toml         Profiles: sizes and times of media
 configs/trust/*.pem           trust anchors that targets name
 """
 
-import hashlib
-import ipaddress
-import re
-import tomllib
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from probe.media.shape import Profile, Shape
 from probe.model import Purpose
 from probe.record import Setting
-from probe.steps import AnyStep, Dns, Quic, Tcp, Tls, Turn
+from probe.step import Supplies
+from probe.steps import AnyStep
+from probe.toml_file import ConfigError
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
@@ -28,14 +27,6 @@ Port: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 Support: TypeAlias = Literal["source", "capture", "report", "inferred", "known", "unknown"]
 Tier: TypeAlias = Literal["core", "extra", "experimental"]
 ControlClass: TypeAlias = Literal["domestic", "foreign-large", "foreign-hosting"]
-
-
-class ConfigError(Exception):
-    """A configuration file is wrong: which file, which key, and why."""
-
-    def __init__(self, file: str, key: str, reason: str) -> None:
-        super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
-        self.file, self.key, self.reason = file, key, reason
 
 
 class Evidence(Setting):
@@ -54,9 +45,15 @@ class Target(Setting):
     evidence: Evidence
     group: Name | Literal[""] = ""  # one reachable target of a group is enough; empty: a group of its own
     tier: Tier = "core"
+    # "extended": looks like a call to somebody else's machine, or triggers on purpose; only if the user asks for it.
+    tests: Literal["default", "extended"] = "default"
+    # Where it is: an endpoint of its own, or the far end, if there is one. Then host, port and the TCP and TLS
+    # connection that its signalling goes over are the far end's, and `steps` begin after these.
+    at: Literal["endpoint", "far-end"] = "endpoint"
     host: str = ""
     port: Port = 0
     addresses: tuple[str, ...] = ()  # tried even if the look-up lies
+    addresses_from: Name | Literal[""] = ""  # another target of the service, whose answer lists addresses
     source: str = ""  # empty: the service's
     checked: date | None = None  # None: the service's
     note: str = ""
@@ -68,8 +65,9 @@ class Control(Target, kw_only=True):
     class_: ControlClass = msgspec.field(name="class")
     country: Annotated[str, Meta(pattern=r"^[A-Z]{2}$")] | Literal[""] = ""  # of a domestic control
     # portal: a canary for sign-in pages; load: a body to measure speed by; closed: a port where nobody listens,
-    # to learn whether a refusal of UDP (ICMP port unreachable) gets through to us at all.
-    role: Literal["control", "portal", "load", "closed"] = "control"
+    # to learn whether a refusal of UDP (ICMP port unreachable) gets through to us at all; media: a flow to the far end
+    # that looks like nobody's.
+    role: Literal["control", "portal", "load", "closed", "media"] = "control"
 
 
 class Service(Setting):
@@ -100,12 +98,20 @@ class Resolver(Setting):
     operator: str = ""
 
 
+class FarEnd(Setting):
+    """Whom test calls are placed to. `url` may end in #KEY, the access key that its operator gave out."""
+
+    url: str = ""  # empty: nobody; https://HOST[:PORT]
+    trust: str = "system"
+
+
 class Pace(Setting):
     """How much at once."""
 
     flows: Annotated[int, Meta(ge=1, le=512)] = 96
     per_host: Annotated[int, Meta(ge=1, le=32)] = 4
     gap: Annotated[float, Meta(ge=0, le=10)] = 0.02  # seconds between two flows to one address
+    media: Annotated[int, Meta(ge=1, le=8)] = 3  # paced flows at once; a call with video goes alone
 
 
 class Limits(Setting):
@@ -146,6 +152,7 @@ class Settings(Setting):
     pace: Pace = Pace()
     limits: Limits = Limits()
     network: Network = Network()
+    far_end: FarEnd = FarEnd()
     # Addresses to take for public ones although they are not: a lab, an intranet.
     own_networks: tuple[str, ...] = ()
 
@@ -157,6 +164,12 @@ class Controls(Setting):
     controls: Annotated[tuple[Control, ...], Meta(min_length=1)]
 
 
+class Profiles(Setting):
+    """configs/profiles.toml."""
+
+    profiles: tuple[Profile, ...]
+
+
 class Catalogue(Setting):
     """Everything in `configs/`."""
 
@@ -165,6 +178,13 @@ class Catalogue(Setting):
     services: tuple[Service, ...]
     anchors: dict[str, str]
     digest: str
+    shapes: dict[str, Shape] = {}
+    profiles: dict[str, Profile] = {}
+
+    @property
+    def supplies(self) -> Supplies:
+        """What steps use of it."""
+        return Supplies(anchors=self.anchors, shapes=self.shapes, profiles=self.profiles)
 
     def select(self, names: tuple[str, ...]) -> tuple[Service, ...]:
         """The named services, all without a name. Raises ConfigError for a name that does not exist."""
@@ -173,175 +193,3 @@ class Catalogue(Setting):
             if name not in known:
                 raise ConfigError("services", name, f"there is no such service; there are {', '.join(known)}")
         return tuple(known[name] for name in names) if names else self.services
-
-
-def load(folder: Path) -> Catalogue:
-    """Read and check `folder`. Raises ConfigError."""
-    if not (folder / "probe.toml").is_file():
-        raise ConfigError(str(folder), "", "there is no probe.toml in this folder")
-    digest = hashlib.sha256()
-    settings = _read(folder / "probe.toml", Settings, digest)
-    controls = _read(folder / "controls.toml", Controls, digest)
-    services = []
-    for path in sorted((folder / "services").glob("*.toml")):
-        service = _read(path, Service, digest)
-        if service.service != path.stem:
-            raise ConfigError(
-                str(path), "service", f"is {service.service!r} but the file is called {path.name}"
-            )
-        services.append(service)
-    if not services:
-        raise ConfigError(str(folder / "services"), "", "there is no service here")
-    anchors = {path.stem: _text(path, digest) for path in sorted((folder / "trust").glob("*.pem"))}
-    catalogue = Catalogue(
-        settings=settings,
-        controls=controls.controls,
-        services=tuple(services),
-        anchors=anchors,
-        digest=digest.hexdigest()[:16],
-    )
-    _check(catalogue, folder)
-    return catalogue
-
-
-R = TypeVar("R")
-
-
-def _text(path: Path, digest: "hashlib._Hash") -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(str(path), "", f"cannot be read ({error.strerror})") from None
-    digest.update(path.name.encode() + b"\0" + raw + b"\0")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(str(path), "", f"is not UTF-8 text (byte {error.start})") from None
-
-
-def _read(path: Path, shape: type[R], digest: "hashlib._Hash") -> R:
-    try:
-        return msgspec.convert(tomllib.loads(_text(path, digest)), shape)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(path), "", f"is not TOML: {error}") from None
-    except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        raise ConfigError(str(path), where.strip("`").lstrip("."), _lower_first(reason)) from None
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _check(catalogue: Catalogue, folder: Path) -> None:
-    _check_settings(catalogue, str(folder / "probe.toml"))
-    _check_targets(catalogue.controls, catalogue, str(folder / "controls.toml"), "controls")
-    for service in catalogue.services:
-        file = str(folder / "services" / f"{service.service}.toml")
-        _check_targets(service.targets, catalogue, file, "targets")
-        _check_networks(service.networks, file, "networks")
-        _check_date(service.checked, file, "checked")
-
-
-def _check_settings(catalogue: Catalogue, file: str) -> None:
-    _check_networks(catalogue.settings.own_networks, file, "own_networks")
-    if not _HOST.match(catalogue.settings.innocent_name):
-        raise ConfigError(file, "innocent_name", "is not a host name")
-    _unique((r.name for r in catalogue.settings.resolvers), file, "resolvers")
-    for index, resolver in enumerate(catalogue.settings.resolvers):
-        key = f"resolvers[{index}]"
-        _check_addresses(resolver.addresses, file, f"{key}.addresses")
-        _check_trust(resolver.trust, catalogue, file, f"{key}.trust")
-        if resolver.over != "system" and not resolver.addresses:
-            raise ConfigError(file, f"{key}.addresses", "is needed: a resolver is reached by address")
-        if resolver.over in ("tls", "https") and not resolver.host:
-            raise ConfigError(file, f"{key}.host", "is needed: it is the name the certificate must show")
-    network = catalogue.settings.network
-    if network.by == "mmdb" and not Path(network.mmdb).is_file():
-        raise ConfigError(
-            file, "network.mmdb", f"there is no file {network.mmdb!r}; network.by 'mmdb' needs one"
-        )
-
-
-_HOST = re.compile(r"^(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]{1,63}$")
-
-
-def _check_targets(targets: tuple[Target, ...], catalogue: Catalogue, file: str, key: str) -> None:
-    _unique((target.name for target in targets), file, key)
-    for index, target in enumerate(targets):
-        where = f"{key}[{index}] ({target.name})"
-        if not target.host and not target.addresses:
-            raise ConfigError(file, where, "has neither host nor addresses")
-        if target.host and not _HOST.match(target.host):
-            raise ConfigError(file, f"{where}.host", f"{target.host!r} is not a host name")
-        if (target.purpose == "control") != isinstance(target, Control):
-            raise ConfigError(
-                file, f"{where}.purpose", "'control' is the purpose of controls, and theirs only"
-            )
-        _check_addresses(target.addresses, file, f"{where}.addresses")
-        if target.checked:
-            _check_date(target.checked, file, f"{where}.checked")
-        _check_chain(target, catalogue, file, where)
-
-
-def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) -> None:
-    stream = False
-    for index, step in enumerate(target.steps):
-        key = f"{where}.steps[{index}]"
-        word = type(step).__name__.lower()
-        if step.needs == "stream" and not stream:
-            raise ConfigError(file, key, f"{word} needs an open stream, and no step before it opens one")
-        if step.needs == "address" and not isinstance(step, Dns) and not target.port:
-            raise ConfigError(file, f"{where}.port", f"is needed by the step {word}")
-        if stream and isinstance(step, Tcp | Quic):
-            raise ConfigError(file, key, f"{word} cannot follow a step that opened a stream")
-        if isinstance(step, Tls | Quic):
-            _check_trust(step.trust, catalogue, file, f"{key}.trust")
-            _check_pins(step.pins, file, f"{key}.pins")
-            if step.sni == "host" and not target.host:
-                raise ConfigError(file, f"{key}.sni", "is 'host', but the target has none")
-        if isinstance(step, Turn) and bool(step.username or step.secret) != bool(
-            step.password or step.secret
-        ):
-            raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
-        stream = stream or step.gives == "stream"
-
-
-def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
-    if trust not in ("system", "any") and trust not in catalogue.anchors:
-        raise ConfigError(file, key, f"there is no trust/{trust}.pem")
-
-
-def _check_pins(pins: tuple[str, ...], file: str, key: str) -> None:
-    for pin in pins:
-        if not re.fullmatch(r"[0-9a-f]{64}", pin):
-            raise ConfigError(file, key, f"{pin!r} is not a SHA-256 in lower-case hexadecimal")
-
-
-def _check_addresses(addresses: tuple[str, ...], file: str, key: str) -> None:
-    for address in addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise ConfigError(file, key, f"{address!r} is not an IP address") from None
-
-
-def _check_networks(networks: tuple[str, ...], file: str, key: str) -> None:
-    for network in networks:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError as error:
-            raise ConfigError(file, key, str(error)) from None
-
-
-def _check_date(day: date, file: str, key: str) -> None:
-    if not date(2020, 1, 1) <= day <= date(2100, 1, 1):
-        raise ConfigError(file, key, f"{day} is not a plausible date of a check")
-
-
-def _unique(names: Iterator[str], file: str, key: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ConfigError(file, key, f"the name {name!r} is there twice")
-        seen.add(name)

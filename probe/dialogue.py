@@ -96,25 +96,34 @@ def listen(seconds: float) -> Dialogue[Heard | None]:
 
 
 async def converse(link: Link, dialogue: Dialogue[T]) -> T:
-    """Run a dialogue over a link. Raises what the link and the dialogue raise."""
+    """Run a dialogue over a link. Raises what the dialogue raises, and what the link does if the dialogue lets it."""
     began = link.now()
     answer: Any = None
     try:
+        act = next(dialogue)
         while True:
-            act = dialogue.send(answer)
-            match act:
-                case Send():
-                    await link.send(act.data)
-                    answer = link.now() - began
-                case Read():
-                    answer = await _exactly(link, act.size)
-                case Listen():
-                    answer = await _within(link, act.seconds, began)
+            try:
+                answer = await _done(link, act, began)
+            except OSError as error:
+                act = dialogue.throw(error)
+            else:
+                act = dialogue.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result
     finally:
         dialogue.close()
+
+
+async def _done(link: Link, act: Act, began: float) -> Any:
+    match act:
+        case Send():
+            await link.send(act.data)
+            return link.now() - began
+        case Read():
+            return await _exactly(link, act.size)
+        case Listen():
+            return await _within(link, act.seconds, began)
 
 
 async def _exactly(link: Link, count: int) -> bytes:

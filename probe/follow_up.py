@@ -103,11 +103,8 @@ def _ask_again(
                 legs += _other_names(base, situation, repeats)
             if situation.deliberate:
                 legs += _elsewhere(base, situation, named=turn == 2 or _refused_with_words(chain))
-        case "stun" | "turn" if not _is_stream(target):
-            if turn == 1:
-                legs += _beside_silence(base)
-            elif any(c.variant == "classic" and failed_at(c) is None for c in done):
-                legs.append(_classic(base))
+        case "stun" | "turn" | "reflector" | "echo" | "dtls" as step if not _is_stream(target):
+            legs += _beside_silence(base, step, turn, done)
         case _:
             pass
     if turn == 2 and _refused_with_words(chain):
@@ -202,10 +199,16 @@ def _up_to_tls(steps: Sequence[AnyStep]) -> tuple[AnyStep, ...]:
     return tuple(kept)
 
 
-def _beside_silence(leg: Leg) -> list[Leg]:
+def _beside_silence(leg: Leg, step: str, turn: int, done: Sequence[Chain]) -> list[Leg]:
     """An address is silent over UDP: does it answer without the STUN cookie, does it answer TCP at all?"""
-    ports = dict.fromkeys((leg.port, 443))
-    return [_classic(leg), *(_tcp_only(leg, "tcp", port) for port in ports)]
+    last = leg.steps[-1]
+    # Silence to a service's own dialect is no silence to STUN: then the cookie is not what differs.
+    knows_classic = step == "turn" or (isinstance(last, Stun) and last.dialect == "rfc8489")
+    if turn == 1:
+        tcp = [_tcp_only(leg, "tcp", port) for port in dict.fromkeys((leg.port, 443))]
+        return [_classic(leg), *tcp] if knows_classic else tcp
+    answered = any(c.variant == "classic" and failed_at(c) is None for c in done)
+    return [_classic(leg)] if knows_classic and answered else []
 
 
 def _classic(leg: Leg) -> Leg:

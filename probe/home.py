@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from probe.catalogue import ConfigError
+from probe.toml_file import ConfigError
 
 
 def home(given: Path | None = None) -> Path:

@@ -4,15 +4,21 @@ Nothing is decompressed, nothing is followed, and a body is read no further than
 """
 
 import ssl
+import sys
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
 from probe.dialogue import Link
 from probe.failure import Closed, Malformed, Rejected
 from probe.step import Flow
+
+# Where click is installed httpx loads its own command line, and rich with it: a tenth of a second that nobody here
+# uses. A name that is None cannot be imported, and httpx takes that as it takes a missing click.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
 
 
 class _Stream(httpcore.AsyncNetworkStream):

@@ -11,8 +11,10 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from probe import __version__, follow_up, plan
+from probe import __version__, call_follow_up, follow_up, placing, plan
 from probe.catalogue import Catalogue, Service
+from probe.lines import Lines
+from probe.lists import Lists
 from probe.lookup import Names
 from probe.model import (
     FORMAT,
@@ -34,6 +36,8 @@ from probe.vantage import look
 from probe.watch import Watch
 
 _SLOW_RESOLVERS = 4.0  # seconds
+_QUIET = 15.0  # seconds that calls wait for everything else to be measured
+_SPARE = 3.0  # times its cost that media may take, for what has to be asked again
 _RECHECK = 35.0  # seconds for asking once more, three times at the most
 
 
@@ -55,7 +59,8 @@ class _Round:
     options: Options
     observer: Observer
     names: Names
-    lines: "_Lines"
+    lines: Lines
+    lists: Lists
     watch: Watch
     siblings: Siblings
     progress: Callable[[Progress], None] | None
@@ -92,28 +97,6 @@ class _Round:
                 self.control_addresses.append(chain.ip)
 
 
-@dataclass
-class _Lines:
-    """The lines of a run. The first one names the vantage point: until it is known, others wait behind it."""
-
-    sink: Callable[[AnyLine], None]
-    header: Run | None = None
-    rest: list[AnyLine] = field(default_factory=list)
-
-    def begin(self, header: Run) -> None:
-        """The first line, and those that waited."""
-        self.sink(header)
-        self.header = header
-        for line in self.rest:
-            self.sink(line)
-
-    def keep(self, line: AnyLine) -> None:
-        """One more line."""
-        self.rest.append(line)
-        if self.header is not None:
-            self.sink(line)
-
-
 async def run(
     catalogue: Catalogue,
     services: tuple[Service, ...],
@@ -127,23 +110,26 @@ async def run(
     Cancelling the task that runs this ends the run early; the document is returned all the same.
     """
     limits = catalogue.settings.limits
-    began, started, lines = net.now(), net.utc(), _Lines(sink)
-    max_bytes = options.max_bytes or limits.bytes
+    began, started, lines = net.now(), net.utc(), Lines(sink)
+    todo = plan.jobs(catalogue, services, options)
+    media = placing.cost([job.target for job in todo], catalogue)
+    max_bytes = options.max_bytes or limits.bytes + round(_SPARE * 2 * media.octets)
     watch = Watch(net, _ways(net, catalogue, options))
     families = _families(watch, options)
-    observer = Observer(net, catalogue.settings.pace, catalogue.anchors, max_bytes=max_bytes, watch=watch)
-    todo = plan.jobs(catalogue, services, options)
+    supplies = replace(catalogue.supplies, far_end_key=options.far_end.key if options.far_end else "")
+    observer = Observer(net, catalogue.settings.pace, supplies, max_bytes=max_bytes, watch=watch)
     this = _Round(
         catalogue=catalogue,
         options=replace(options, families=families),
         observer=observer,
         names=Names(observer, families, lines.keep),
         lines=lines,
+        lists=Lists(todo),
         watch=watch,
-        siblings=Siblings(todo),
+        siblings=Siblings([job for job in todo if not placing.is_media(job.target)]),
         progress=progress,
         todo=todo,
-        until=began + (options.seconds or limits.seconds),
+        until=began + (options.seconds or limits.seconds + _SPARE * media.seconds),
     )
 
     def begin(vantage: Vantage) -> None:
@@ -207,7 +193,10 @@ async def _within(this: _Round, options: Options, begin: Callable[[Vantage], Non
     for asked in plan.questions(this.catalogue, this.todo).values():
         this.names.ask(asked)
     tasks = [asyncio.create_task(_vantage(this, options, begin))]
-    tasks += [asyncio.create_task(_measure(this, job)) for job in this.todo]
+    others = [job for job in this.todo if not placing.is_media(job.target)]
+    tasks += [asyncio.create_task(_measure(this, job)) for job in others]
+    calls = [job for job in this.todo if placing.is_media(job.target)]
+    tasks += [asyncio.create_task(_measure(this, job, tuple(tasks))) for job in calls]
     watching = asyncio.create_task(this.watch.keep_looking())
     try:
         this.stopped = await _until_done(this, tasks)
@@ -243,11 +232,16 @@ def _keep_going() -> None:
         task.uncancel()
 
 
-async def _measure(this: _Round, job: Job) -> None:
+async def _measure(this: _Round, job: Job, after: Sequence[asyncio.Task[None]] = ()) -> None:
     chains: list[Chain] = []
     ended: Ended = "complete"
+    limit = this.catalogue.settings.limits.target_seconds
     try:
-        async with asyncio.timeout(this.catalogue.settings.limits.target_seconds):
+        if after:  # handshakes of everything else would be heard in the media
+            await asyncio.wait(after, timeout=_QUIET)
+        # Media waits for its turn, and a flow has a deadline of its own: the run's end is limit enough.
+        async with asyncio.timeout(None if placing.is_media(job.target) else limit):
+            job = await this.lists.joined(job)
             ended = await _rounds(this, job, chains)
         await _recheck(this, job, chains)
     except TimeoutError:
@@ -257,13 +251,14 @@ async def _measure(this: _Round, job: Job) -> None:
         raise
     finally:
         this.siblings.settle(job, failed=True)
+        this.lists.learn(job, chains)
         this.lines.keep(_measurement(job, chains, ended))
         this.tell(job)
 
 
 async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
     """The target's chains at all its addresses, then what they make worth asking."""
-    legs = await _first_legs(this, job)
+    first = legs = await _first_legs(this, job)
     while legs:
         if not this.observer.within_budget:
             return "budget"
@@ -274,6 +269,9 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
             this.learn_controls(job, chains)
         if job.control is not None and job.control.role == "closed":
             break  # its failure is the answer
+        if placing.is_media(job.target):
+            legs = call_follow_up.follow_ups(job.target, chains, this.catalogue, first[0])
+            continue
         if follow_up.any_broken([chain for chain in chains if chain.variant == "target"]):
             await this.names.wait_for_all(job.target.host, _SLOW_RESOLVERS)
         legs = follow_up.follow_ups(job.target, chains, this.situation(job, _spare(this, job, chains)))
@@ -285,7 +283,9 @@ async def _recheck(this: _Round, job: Job, chains: list[Chain]) -> None:
     legs = follow_up.recheck(job.target, chains)
     first = [chain for chain in chains if chain.variant == "target"]
     this.siblings.settle(job, failed=follow_up.any_broken(first))
-    if job.control is not None or not legs or not await this.siblings.any_failed(job):
+    if job.control is not None or not legs or placing.is_media(job.target):
+        return
+    if not await this.siblings.any_failed(job):
         return
     if not this.observer.within_budget:
         return
@@ -335,6 +335,7 @@ def _measurement(job: Job, chains: list[Chain], ended: Ended) -> Measurement:
         control_class=control.class_ if control else "",
         country=control.country if control else "",
         role=control.role if control else "",
+        at=target.at,
         chains=tuple(chains),
         ended=ended,
     )

@@ -23,6 +23,17 @@ Variant: TypeAlias = Literal[
     "other_port",       # another port of the same host
     "classic",          # STUN without the magic cookie to the same address
     "tcp",              # does the same address answer TCP at all
+    # Calls and media, to the far end:
+    "as_random",        # the same sizes and times in bytes that are nobody's
+    "as_generic",       # the same in plain STUN and RTP
+    "as_cookie",        # the shape with another last byte of STUN's magic cookie
+    "as_stun",          # the STUN of a call's connectivity checks, without the call
+    "as_port",          # the shape at another port
+    "over_tcp",         # the shape on a TCP stream
+    "their_hello",      # the far end sends the DTLS hello
+    "by_turn_udp",      # through the TURN server beside the far end, over UDP
+    "by_turn_tcp",      # over TCP
+    "by_turn_tls",      # over TLS
 ]  # fmt: skip
 State: TypeAlias = Literal[
     "reachable", "degraded", "blocked", "likely_blocked", "unreachable", "down", "inconclusive", "not_tested"
@@ -87,7 +98,8 @@ class Measurement(Record, tag_field="record", tag="measurement"):
     vital: bool = False  # whether the purpose is dead without this target's group
     control_class: str = ""
     country: str = ""  # of a domestic control
-    role: str = ""  # of a control: "control", "portal", "load" or "closed"
+    role: str = ""  # of a control: "control", "portal", "load", "closed" or "media"
+    at: str = "endpoint"  # or "far-end"
     chains: tuple[Chain, ...] = ()
     ended: Ended = "complete"
 

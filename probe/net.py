@@ -6,6 +6,7 @@ must mean one attempt (no happy eyeballs), and getsockopt must stay within reach
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 import sys
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from probe.record import Private
-from probe.step import SocketLink, TcpInfo
+from probe.step import PacedLink, SocketLink, TcpInfo
 
 CHUNK = 65536
 T = TypeVar("T")
@@ -26,6 +27,11 @@ _LOOKUPS_AT_ONCE = 64  # a look-up the system never answers keeps its thread; th
 _IP_RECVTTL = getattr(socket, "IP_RECVTTL", 12)
 _IPV6_RECVHOPLIMIT = getattr(socket, "IPV6_RECVHOPLIMIT", 51)
 _IPV6_HOPLIMIT = getattr(socket, "IPV6_HOPLIMIT", 52)
+_SO_TIMESTAMPNS = 35  # linux/socket.h: a struct timespec of the wall clock with each datagram
+_PATIENCE = (
+    10.0  # seconds a datagram may lie in the kernel's buffer; a greater age means that the clock was set
+)
+_BATCH = 64  # datagrams taken before others have their turn
 
 
 class SystemNet:
@@ -65,6 +71,16 @@ class SystemNet:
             sock.close()
             raise
         return UdpLink(sock)
+
+    async def dial_paced(self, ip: str, port: int) -> PacedLink:
+        """A connected UDP socket for media."""
+        sock = _socket(ip, socket.SOCK_DGRAM)
+        try:
+            sock.connect((ip, port))
+        except BaseException:
+            sock.close()
+            raise
+        return PacedUdpLink(sock)
 
     def source(self, ip: str) -> Private | None:
         """Our own address towards another, None without a way there: connecting a UDP socket sends nothing."""
@@ -209,6 +225,68 @@ class UdpLink(_SocketLink):
         data, ancillary, _, _ = await self._when_readable(lambda: self._sock.recvmsg(CHUNK, 64))
         self.received += len(data)
         return data, _ttl(ancillary)
+
+
+class PacedUdpLink(UdpLink):
+    """A connected UDP socket for media: sends without waiting, and knows when the kernel received what it hands out."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.refusals: dict[str, int] = {}
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+
+    def send_now(self, data: bytes) -> bool:
+        """Let a datagram leave now; False if it did not. ICMP errors are counted in `refusals`, not raised."""
+        try:
+            self._sock.send(data)
+        except OSError as error:
+            self._refused(error)
+            # An ICMP error belongs to an earlier datagram; this one was not sent because of it, and may be now.
+            if error.errno not in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.EACCES):
+                return False
+            try:
+                self._sock.send(data)
+            except OSError:
+                return False
+        self.sent += len(data)
+        return True
+
+    def on_datagram(self, hear: Callable[[bytes, float], None]) -> None:
+        """Call `hear(data, at)` for each datagram until closed; `at` is on the same clock as `now`."""
+        asyncio.get_running_loop().add_reader(self._sock, self._take, hear)
+
+    def _take(self, hear: Callable[[bytes, float], None]) -> None:
+        for _ in range(_BATCH):
+            try:
+                data, ancillary, _, _ = self._sock.recvmsg(CHUNK, 96)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._refused(error)
+                continue
+            self.received += len(data)
+            hear(data, self.now() - _age(ancillary))
+
+    def _refused(self, error: OSError) -> None:
+        if error.errno not in (errno.EAGAIN, errno.ENOBUFS):
+            code = errno.errorcode.get(error.errno or 0, "OTHER")
+            self.refusals[code] = self.refusals.get(code, 0) + 1
+
+    def close(self) -> None:
+        with contextlib.suppress(RuntimeError, ValueError):
+            asyncio.get_running_loop().remove_reader(self._sock)
+        super().close()
+
+
+def _age(ancillary: list[tuple[int, int, bytes]]) -> float:
+    """Seconds for which a datagram has lain in the kernel's buffer; 0 where the platform does not tell."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(data) >= 16:
+            seconds, nanoseconds = struct.unpack_from("=qq", data)
+            age = time.time() - (seconds + nanoseconds / 1e9)
+            return age if 0.0 <= age < _PATIENCE else 0.0
+    return 0.0
 
 
 async def _readable(sock: socket.socket) -> None:

@@ -5,7 +5,8 @@ many flows are open at once, in all and towards one address.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -14,8 +15,8 @@ from probe.failure import Failure, Kind, StepError, classify
 from probe.model import Chain, Observation
 from probe.plan import Leg
 from probe.record import Record
-from probe.step import Facts, Flow, Net, Step
-from probe.steps import AnyFacts, Quic, Tls
+from probe.step import Facts, Flow, Net, Step, Supplies
+from probe.steps import AnyFacts, Call, Media, Quic, Tls
 from probe.watch import Watch
 
 _LOOKUPS = 256
@@ -25,13 +26,14 @@ class Observer:
     """Observes steps on one network, within a pace and a budget of bytes."""
 
     def __init__(
-        self, net: Net, pace: Pace, anchors: Mapping[str, str], *, max_bytes: int, watch: Watch | None = None
+        self, net: Net, pace: Pace, supplies: Supplies, *, max_bytes: int, watch: Watch | None = None
     ) -> None:
-        self.net, self.anchors, self.max_bytes = net, anchors, max_bytes
+        self.net, self.supplies, self.max_bytes = net, supplies, max_bytes
         self._watch = watch
         self.sent = self.received = 0
         self._pace = pace
         self._flows = asyncio.Semaphore(pace.flows)
+        self._media = _Lanes(pace.media)
         # A look-up over UDP keeps its socket for seconds, to hear a second answer; it must not hold up chains.
         self._lookups = asyncio.Semaphore(_LOOKUPS)
         self._hosts: dict[str, asyncio.Semaphore] = {}
@@ -60,7 +62,7 @@ class Observer:
     async def _opened(self, host: str, ip: str | None, port: int, gap: float) -> AsyncIterator[Flow]:
         if ip is not None:
             await self._wait_for_turn(ip, gap)
-        flow = Flow(net=self.net, host=host, ip=ip, port=port, anchors=self.anchors)
+        flow = Flow(net=self.net, host=host, ip=ip, port=port, supplies=self.supplies)
         try:
             yield flow
         finally:
@@ -123,7 +125,10 @@ class Observer:
         observations: list[Observation] = []
         detour = self._is_detour(leg)
         try:
-            async with self.flow(leg.host, leg.address.ip, leg.port) as flow:
+            async with (
+                self._media.taken(_lanes(leg, self._pace)),
+                self.flow(leg.host, leg.address.ip, leg.port) as flow,
+            ):
                 for step in leg.steps:
                     observation = await self.observe(flow, step, observations)
                     if observation.failure is not None:
@@ -137,6 +142,33 @@ class Observer:
         return (
             source is not None and self._watch is not None and self._watch.is_detour(leg.address.ip, source)
         )
+
+
+class _Lanes:
+    """Media flows share a line: so many at once, and one that needs all of it goes alone."""
+
+    def __init__(self, count: int) -> None:
+        self._lanes, self._door = asyncio.Semaphore(count), asyncio.Lock()
+
+    @asynccontextmanager
+    async def taken(self, count: int) -> AsyncIterator[None]:
+        """Hold so many lanes. The door keeps two who want several from each holding half."""
+        held = 0
+        try:
+            async with self._door if count else contextlib.nullcontext():
+                for _ in range(count):
+                    await self._lanes.acquire()
+                    held += 1
+            yield
+        finally:
+            for _ in range(held):
+                self._lanes.release()
+
+
+def _lanes(leg: Leg, pace: Pace) -> int:
+    if any(isinstance(step, Call) for step in leg.steps):
+        return pace.media
+    return 1 if any(isinstance(step, Media) for step in leg.steps) else 0
 
 
 def chain_of(leg: Leg, observations: list[Observation], *, detour: bool = False) -> Chain:

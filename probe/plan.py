@@ -8,6 +8,7 @@ from typing import Literal
 
 from probe.catalogue import Catalogue, Control, Resolver, Service, Target
 from probe.model import Variant
+from probe.placing import FarEnd, is_media, place
 from probe.record import is_address
 from probe.steps import AnyStep, Dns
 from probe.steps.dns import Type
@@ -29,6 +30,7 @@ class Options:
     country: str = ""  # overrides what the network says
     kind: Literal["mobile", "fixed", "wifi", "other", "unknown"] = "unknown"
     seed: int | None = None
+    far_end: FarEnd | None = None  # None: no test calls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +83,19 @@ class Leg:
 def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options) -> list[Job]:
     """Targets and controls in one random order, so that both see the network at the same moments."""
     chosen = [
-        Job(service=service.service, target=target, vital=_is_vital(service, target))
+        Job(service=service.service, target=placed, vital=_is_vital(service, target))
         for service in services
         for target in service.targets
-        if target.tier in options.tiers and _wanted(target, options)
+        if target.tier in options.tiers
+        and _wanted(target, options)
+        and (placed := place(target, options.far_end))
     ]
+    calls = any(is_media(job.target) for job in chosen)
     chosen += [
-        Job(service="", target=control)
+        Job(service="", target=placed)
         for control in catalogue.controls
-        if control.tier in options.tiers and not control.country
+        if control.tier in options.tiers and not control.country and (calls or control.at == "endpoint")
+        if (placed := place(control, options.far_end))
     ]
     random.Random(options.seed).shuffle(chosen)
     return chosen
@@ -114,6 +120,8 @@ def _is_vital(service: Service, target: Target) -> bool:
 
 
 def _wanted(target: Target, options: Options) -> bool:
+    if target.tests == "extended" and options.tests == "default":
+        return False
     words = {target.purpose, *(type(step).__name__.lower() for step in target.steps)}
     return not options.only or bool(words & set(options.only))
 
@@ -179,6 +187,8 @@ def addresses(
         for source, ips in sources.items():
             if rank < len(ips):
                 said_by.setdefault(ips[rank], []).append(source)
+    if is_media(target):  # media costs: one address of one family is enough
+        return _one_of(said_by, fixed, catalogue, options)
     first: list[Address] = []
     spare: list[Address] = []
     limit = catalogue.settings.limits.addresses
@@ -194,6 +204,19 @@ def addresses(
         first += chosen
         spare += [address for address in usable if address not in chosen][:limit]
     return Found(first=tuple(first), spare=tuple(spare))
+
+
+def _one_of(
+    said_by: Mapping[str, Sequence[str]], fixed: Sequence[str], catalogue: Catalogue, options: Options
+) -> Found:
+    usable = [
+        Address(ip=ip, said_by=tuple(by))
+        for family in options.families
+        for ip, by in said_by.items()
+        if (6 if ":" in ip else 4) == family
+        and (ip in fixed or not is_bogon(ip, catalogue.settings.own_networks))
+    ]
+    return Found(first=tuple(usable[:1]), spare=tuple(usable[1:2]))
 
 
 def _is_agreed(address: Address, believed: Iterable[str]) -> bool:

@@ -11,6 +11,7 @@ from probe.steps import HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, Tur
 
 OWN: tuple[Variant, ...] = ("target", "again")
 _STRANGERS = ("unknown_issuer", "self_signed")
+DATAGRAMS = ("stun", "turn", "quic", "reflector", "echo", "dtls")
 INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
 
 
@@ -111,7 +112,7 @@ class Reading:
     def is_udp(self) -> bool:
         """Whether the target is reached by datagrams."""
         own = self.tries(*OWN)
-        return bool(own) and own[0].observations[0].step in ("stun", "turn", "quic")
+        return bool(own) and (own[0].observations[0].step in DATAGRAMS or self.measurement.at == "far-end")
 
 
 def _change(tries: list[Chain]) -> tuple[Observation, Observation] | None:
@@ -261,7 +262,7 @@ class Controls:
         if same_port.alive:
             return same_port
         anywhere = self.health(step, family, not_port=53 if port != 53 else -1)
-        if step == "turn" and not anywhere.total:
+        if step in ("turn", "reflector", "echo", "dtls") and not anywhere.total:
             return self.of_kind("stun", family, port)
         return anywhere
 
@@ -281,6 +282,19 @@ class Controls:
         return any(
             o.failure is not None and o.failure.kind is Kind.REFUSED for r in closed for o in r.failures
         )
+
+    def speeds(self, *classes: str) -> list[float]:
+        """Bytes per second of the load controls' bodies; of all classes without one."""
+        found = []
+        for reading in (r for family in (4, 6) for r in self.readings(family, roles=("load",))):
+            if classes and reading.measurement.control_class not in classes:
+                continue
+            for chain in reading.tries(*OWN):
+                observation = at_step(chain, "http")
+                facts = observation.facts if observation else None
+                if isinstance(facts, HttpFacts) and facts.body_bytes > 8192 and facts.body_seconds > 0:
+                    found.append(facts.body_bytes / facts.body_seconds)
+        return found
 
     def clock_offsets(self) -> list[float]:
         """How far our clock is ahead of the Date headers of controls, in seconds."""

@@ -25,7 +25,6 @@ from probe.reading import (
     shows_any_name,
 )
 from probe.resolution import Resolution, resolutions
-from probe.steps import HttpFacts
 
 FOREIGN = ("foreign-large", "foreign-hosting")
 _DAY = 86400.0
@@ -90,19 +89,6 @@ class Network:
     def alive(self, *classes: str) -> list[Reading]:
         """Those that said something. An open connection is not enough: allowlists let the SYN of any pass."""
         return [r for r in self.asked(*classes) if any(map(_was_heard, _spoken(r)))]
-
-    def speeds(self, *classes: str) -> list[float]:
-        """Bytes per second of the load controls' bodies."""
-        found = []
-        for reading in self.readings:
-            if reading.measurement.role != "load" or reading.measurement.control_class not in classes:
-                continue
-            for chain in reading.tries(*OWN):
-                observation = at_step(chain, "http")
-                facts = observation.facts if observation else None
-                if isinstance(facts, HttpFacts) and facts.body_bytes > 8192 and facts.body_seconds > 0:
-                    found.append(facts.body_bytes / facts.body_seconds)
-        return found
 
 
 def _nothing_answers(network: Network) -> bool:
@@ -213,7 +199,7 @@ def _tcp_works(network: Network) -> bool:
 
 
 def _outside_is_slow(network: Network) -> bool:
-    outside, home = network.speeds(*FOREIGN), network.speeds("domestic")
+    outside, home = network.controls.speeds(*FOREIGN), network.controls.speeds("domestic")
     if not outside:
         return False
     slow = median(outside) < _SLOW_LANE
@@ -230,7 +216,7 @@ def _too_poor(network: Network) -> bool:
     opened = [o for c in network.chains for o in c.observations if o.failure is None]
     observed = [o for o in opened if o.step in ("tcp", "stun", "turn")]
     resent = sum(map(is_slow_start, observed))
-    speeds = network.speeds(*FOREIGN, "domestic")
+    speeds = network.controls.speeds(*FOREIGN, "domestic")
     return (
         (bool(sick) and not well)
         or (len(trips) >= 3 and median(trips) > _LONG_WAY)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from probe import contrast
+from probe import call_contrast, contrast
 from probe.contrast import Case
 from probe.failure import Kind
 from probe.model import State
@@ -38,7 +38,8 @@ class Rule:
     def words(self, case: Case) -> dict[str, str]:
         """What the placeholders stand for in this case."""
         kind, change = case.reading.kind, case.reading.change
-        return {
+        more = call_contrast.words(case) if call_contrast.is_test_call(case) else {}
+        return more | {
             "step": case.reading.step or "tcp",
             "action": _ACTION.get(kind, "failed") if kind else "failed",
             "code": contrast.failure_code(case),

@@ -9,12 +9,13 @@ peer's own code, {port} the port, {until} and {since} the times (UTC) around a c
 """
 
 from probe import contrast
+from probe.call_rules import CALL_RULES
 from probe.contrast import SILENCE, Case
 from probe.failure import Kind
 from probe.reading import OWN, identity_shown
 from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
-VERSION = 1
+VERSION = 2
 
 
 def _nothing_tried(case: Case) -> bool:
@@ -44,7 +45,8 @@ def _genuine_under_another_name(case: Case) -> bool:
 _untrusted = kind(Kind.UNTRUSTED)
 _named = step("tls", "http", "quic")
 _cut = kind(Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED, Kind.MALFORMED, Kind.REJECTED)
-_datagrams = all_of(step("stun", "turn"), lambda case: case.reading.is_udp)
+_stun = all_of(step("stun", "turn"), lambda case: case.reading.is_udp)
+_datagrams = all_of(step("stun", "turn", "reflector", "echo", "dtls"), lambda case: case.reading.is_udp)
 _innocent = contrast.innocent_names_pass
 
 RULES: tuple[Rule, ...] = (
@@ -54,6 +56,7 @@ RULES: tuple[Rule, ...] = (
         state="not_tested",
         because="no address of it was tried over this address family",
     ),
+    *CALL_RULES,
     Rule(
         id="changed",
         when=lambda case: case.reading.change is not None,
@@ -78,21 +81,21 @@ RULES: tuple[Rule, ...] = (
     # STUN without its cookie passes where STUN with it is silent: nothing but a look at the payload does that.
     Rule(
         id="stun.payload",
-        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.answers_without_cookie),
+        when=all_of(_stun, fails(2), contrast.is_silent, contrast.answers_without_cookie),
         state="blocked",
         mechanism="stun.dropped.payload",
         because="STUN requests vanish; the same request without its magic cookie is answered by the same address",
     ),
     Rule(
         id="stun.payload.everywhere",
-        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.cookie_is_dropped_everywhere),
+        when=all_of(_stun, fails(2), contrast.is_silent, contrast.cookie_is_dropped_everywhere),
         state="blocked",
         mechanism="stun.dropped.payload",
         because="no STUN request on this network is answered, and requests without the magic cookie are",
     ),
     Rule(
         id="udp.port",
-        when=all_of(_datagrams, fails(2), contrast.is_silent, contrast.port_is_silent_at_controls),
+        when=all_of(_stun, fails(2), contrast.is_silent, contrast.port_is_silent_at_controls),
         state="blocked",
         mechanism="udp.dropped.port",
         because="UDP port {port} is silent at unrelated servers too, while they answer on other ports",

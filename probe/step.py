@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from probe.dialogue import Link
+from probe.media.shape import Profile, Shape
 from probe.record import Private, Record, Setting
 
 Need: TypeAlias = Literal["address", "stream", "name"]
@@ -54,6 +55,20 @@ class SocketLink(Link, Protocol):
         ...
 
 
+class PacedLink(SocketLink, Protocol):
+    """A connected UDP socket for media: sends at once, and stamps what it receives by the kernel's clock."""
+
+    def send_now(self, data: bytes) -> bool:
+        """Let a datagram leave now; False if it did not. ICMP errors are counted in `refusals`, not raised."""
+        ...
+
+    def on_datagram(self, hear: Callable[[bytes, float], None]) -> None:
+        """Call `hear(data, at)` for each datagram until closed; `at` is on the same clock as `now`."""
+        ...
+
+    refusals: dict[str, int]
+
+
 class Net(Protocol):
     """The world, as far as steps may touch it."""
 
@@ -73,6 +88,10 @@ class Net(Protocol):
         """A connected UDP socket, so that ICMP errors arrive as errno."""
         ...
 
+    async def dial_paced(self, ip: str, port: int) -> PacedLink:
+        """A UDP socket for paced media."""
+        ...
+
     def source(self, ip: str) -> Private | None:
         """Our own address towards another, None where the system has no way there; nothing is sent."""
         ...
@@ -84,6 +103,17 @@ class Net(Protocol):
 
 class Facts(Record, tag_field="step", tag=lambda name: name.removesuffix("Facts").lower()):
     """What a step learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supplies:
+    """What steps use that the catalogue holds: trust anchors (PEM texts), shapes and profiles by name; and the key
+    that the operator of the far end gave out."""
+
+    anchors: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    far_end_key: str = ""
 
 
 @dataclass(slots=True)
@@ -99,8 +129,7 @@ class Flow:
     alpn: str = ""
     # What the http step keeps for the next question on the same connection.
     http: object = None
-    # PEM texts by the name that `trust` gives them (configs/trust/<name>.pem).
-    anchors: Mapping[str, str] = field(default_factory=dict)
+    supplies: Supplies = field(default_factory=Supplies)
     # Called with the facts so far when a step goes on listening after its answer is good enough to use.
     announce: Callable[[Facts], None] = lambda facts: None
     # Addresses of the volunteer that steps saw; they stay in memory and are compared, never written.

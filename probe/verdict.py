@@ -23,6 +23,12 @@ _EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
 _EXPLAINS_FAILURE: tuple[Regime, ...] = (
     "allowlist", "foreign_slow", "too_poor", "intercepted", "clock_wrong", "tunnelled",
 )  # fmt: skip
+# Rules that say of a test with the far end only that it could not be made.
+_SAYS_NOTHING = (
+    "far_end.refuses", "far_end.unreachable", "far_end.ends", "ours", "media.detour", "media.port", "media.nothing",
+    "media.open", "media.once",
+)  # fmt: skip
+_CALLED = {"call"}  # groups in which the call itself is the thing, and not a likeness of somebody's
 _SAD: tuple[State, ...] = ("blocked", "likely_blocked", "degraded", "unreachable")
 
 
@@ -110,8 +116,22 @@ class _Court:
                 groups[measurement.group].append(conclusion)
                 if measurement.vital:
                     vital.add(measurement.group)
-        together = _groups_together({name: _group(c) for name, c in groups.items()}, vital)
-        untried = {m.group for m in measurements if m.vital} - groups.keys()
+        judged = {name: _group(c) for name, c in groups.items()}
+        alike = {m.group for m in measurements if m.at == "far-end" and m.group in judged} - _CALLED
+        # A far end that could not be tested with takes nothing from what the service's own machines showed.
+        spoken = {g: c for g, c in judged.items() if g not in alike or c.rule not in _SAYS_NOTHING}
+        if spoken and spoken.keys() <= alike and all(c.state == "reachable" for c in spoken.values()):
+            return Conclusion(
+                state="inconclusive",
+                rule="media.alike",
+                because="flows of its shape pass to our own far end; rules bound to the service's addresses are not"
+                " seen that way",
+                evidence=tuple(i for c in spoken.values() for i in c.evidence),
+                udp=True,
+            )
+        together = _groups_together(spoken or judged, vital)
+        # Calls are placed over one family only.
+        untried = {m.group for m in measurements if m.vital and m.at == "endpoint"} - groups.keys()
         if untried and together.state == "reachable":
             # What works beside it says nothing of what the purpose lives from.
             because = f"no address of {', '.join(sorted(untried))} was tried over this address family"

@@ -1,15 +1,36 @@
 """Build documents by hand: who was asked, what happened, over which family."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from probe.failure import Failure, Kind
+from probe.far_end.client import Heartbeat
+from probe.far_end.talk import StageFacts
 from probe.identity import Certificate
+from probe.media.emodel import score
+from probe.media.pacing import Pacing
+from probe.media.quality import Passage, direction, round_trip
 from probe.model import Chain, Document, Lookup, Measurement, Observation, Run, Vantage, Variant
 from probe.step import TcpInfo
-from probe.steps import AnyFacts, DnsFacts, HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
+from probe.steps import (
+    AnyFacts,
+    CallFacts,
+    DnsFacts,
+    DtlsFacts,
+    EchoFacts,
+    HttpFacts,
+    MediaFacts,
+    QuicFacts,
+    ReflectorFacts,
+    StunFacts,
+    TcpFacts,
+    TlsFacts,
+    TurnFacts,
+)  # fmt: skip
+from probe.steps.call import HelloFacts
 from probe.steps.dns import Answer
 from probe.steps.stun import StunAnswer
 
@@ -44,6 +65,9 @@ FACTS: dict[str, AnyFacts] = {
         rtt=0.03, transmissions=1, answers=(StunAnswer(at=0.03, kind="success"),), dialect="rfc8489"
     ),
     "turn": TurnFacts(rtt=0.03, transmissions=1, code=401, realm="example.org"),
+    "reflector": ReflectorFacts(rtt=0.03, sent=4, answered=4, rtts=(0.03, 0.03, 0.03, 0.03)),
+    "echo": EchoFacts(rtt=0.03, sent=5, answered=5, answers="5+", last=4),
+    "dtls": DtlsFacts(hello_sha256="aa", hello_bytes=183, flights=3, reached="finished", handshake=0.06),
 }
 
 
@@ -57,14 +81,15 @@ def saw(
     sent: int = 100,
     tcp: TcpInfo | None = None,
     port: int | None = None,
+    at: float = 0.0,
 ) -> Observation:
-    """One observation: it worked, or failed with this kind."""
+    """One observation: it worked, or failed with this kind, `at` seconds after noon."""
     number = next(_ids)
     failure = None if kind is None else Failure(kind=kind, code=code)
     return Observation(
         id=number,
         step=step,
-        at=NOON,
+        at=NOON + timedelta(seconds=at),
         seconds=seconds,
         sent=sent,
         source_port=port if port is not None else 40000 + number,
@@ -177,3 +202,106 @@ def document(
     )
     beside = healthy_controls() if controls is None else list(controls)
     return Document(run=run, measurements=(*measurements, *beside), lookups=(*known_names(), *lookups))
+
+
+# What becomes of a packet that is sent so many seconds after its flow began: seconds of delay, None for a loss.
+Fate: TypeAlias = Callable[[float], float | None]
+
+
+def fair(at: float) -> float | None:
+    """A good line."""
+    return 0.025
+
+
+def losing(share: float, seed: int = 1) -> Fate:
+    """Loses so many at random."""
+    chance = random.Random(seed)
+    return lambda at: None if chance.random() < share else 0.025
+
+
+def dead_from(start: float, until: float = 1e9) -> Fate:
+    """Loses everything between two times."""
+    return lambda at: None if start <= at < until else 0.025
+
+
+def stage(
+    profile: str = "voice",
+    *,
+    up: Fate = fair,
+    down: Fate = fair,
+    began: float = 1.0,
+    seconds: float = 12.0,
+    every: float = 0.02,
+    size: int = 180,
+    log: bool = True,
+) -> StageFacts:
+    """A stage as the probe counts it: up at the far end, down what was answered there. `began` is the flow's age."""
+    sent, back = [], []
+    for number in range(round(seconds / every)):
+        at = number * every
+        there = up(began + at)
+        sent.append(Passage(number, size, began + at, None if there is None else began + at + there))
+        if there is not None:
+            home = down(began + at + there)
+            arrived = None if home is None else began + at + there + home
+            back.append(Passage(number, size, began + at + there, arrived))
+        elif not log:
+            back.append(Passage(number, size, began + at, None))
+    trips = [two.arrived - sent[two.number].sent for two in back if two.arrived is not None]
+    shift = min((one.arrived - one.sent for one in sent if one.arrived is not None), default=0.0)
+    rtt = round_trip(trips)
+    upward = direction(sent, began=began) if log else None
+    downward = direction([one._replace(sent=one.sent - shift) for one in back], began=began)
+    return StageFacts(
+        profile=profile,
+        began=began,
+        every=every,
+        up=upward,
+        down=downward,
+        rtt=rtt,
+        score_up=score(upward, rtt) if upward is not None else None,
+        score_down=score(downward, rtt),
+    )
+
+
+def media_facts(*stages: StageFacts, **more: Any) -> MediaFacts:
+    """A flow whose far end gave its log and lived over HTTPS."""
+    fields: dict[str, Any] = {
+        "shape": "whatsapp-native", "disguise": "", "transport": "udp", "port": 3478, "source_port": 40000,
+        "pacing": Pacing(packets=600, late_median=0.0, late_p99=0.001, late_max=0.002),
+        "heartbeat": Heartbeat(asked=2, answered=2, slowest=0.06), "heard": True, "proved": True, "ended": "closed",
+    }  # fmt: skip
+    return MediaFacts(stages=stages, **(fields | more))
+
+
+def call_facts(*stages: StageFacts, **more: Any) -> CallFacts:
+    """A call whose far end gave its log and lived over HTTPS."""
+    fields: dict[str, Any] = {
+        "path": "direct", "gathered": 0.1, "answered": 0.2, "ice": 0.3, "dtls": 0.5, "first_media": 0.6,
+        "hello": HelloFacts(sender="us", kind="library"),
+        "heartbeat": Heartbeat(asked=2, answered=2, slowest=0.06), "heard": True, "ended": "closed",
+    }  # fmt: skip
+    return CallFacts(stages=stages, **(fields | more))
+
+
+def tried(
+    facts: MediaFacts | CallFacts | None,
+    code: str = "",
+    *,
+    kind: Kind = Kind.SILENT,
+    variant: str = "target",
+    at: float = 0.0,
+    seconds: float = 14.0,
+    **where: Any,
+) -> Chain:
+    """A call or flow to the far end: its connection, and the step itself, `at` seconds after noon."""
+    step = "call" if isinstance(facts, CallFacts) else "media"
+    seen = saw(step, kind if code else None, code=code, facts=facts, seconds=seconds, at=at)
+    place: dict[str, Any] = {"host": "far.example.org", "ip": "7.7.7.7", "port": 443} | where
+    return chain(saw("tcp", at=at), saw("tls", at=at), seen, variant=variant, **place)
+
+
+def at_far_end(*chains: Chain, service: str = "paperplane", **more: Any) -> Measurement:
+    """A target at the far end: a flow that looks like a service's calls."""
+    fields: dict[str, Any] = {"target": "look-alike", "group": "look-alike", "vital": True} | more
+    return measured(*chains, service=service, purpose="calls", at="far-end", **fields)

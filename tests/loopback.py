@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from probe.demo.certificates import Authority, Issued
 from probe.net import SystemNet
-from probe.step import Flow
+from probe.step import Flow, Supplies
 
 HERE = "127.0.0.1"
 ROOT = Authority("Test Root")
@@ -65,9 +65,8 @@ async def flow(
     port: int, *, host: str = "chat.example", anchors: Mapping[str, str] | None = None
 ) -> AsyncIterator[Flow]:
     """A flow to a port on loopback; the test root is trusted as "test"."""
-    made = Flow(
-        net=SystemNet(), host=host, ip=HERE, port=port, anchors=anchors or {"test": ROOT.pem.decode()}
-    )
+    supplies = Supplies(anchors=anchors or {"test": ROOT.pem.decode()})
+    made = Flow(net=SystemNet(), host=host, ip=HERE, port=port, supplies=supplies)
     try:
         yield made
     finally:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from probe.catalogue import ConfigError, load
+from probe.configs import load
+from probe.toml_file import ConfigError
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 

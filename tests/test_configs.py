@@ -7,13 +7,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from probe.catalogue import Catalogue, load
-from probe.steps import Http, Stun, Tcp, Tls, Turn
+from probe.catalogue import Catalogue
+from probe.configs import load
+from probe.steps import Dtls, Echo, Http, Reflector, Stun, Tcp, Tls, Turn
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SERVICES = [
     "discord", "facetime", "imo", "jitsi", "kakaotalk", "line", "matrix", "max", "meet", "messenger", "signal",
-    "snapchat", "teams", "telegram", "threema", "viber", "vk", "wechat", "whatsapp", "wire", "zoom",
+    "snapchat", "teams", "telegram", "threema", "viber", "vk", "webrtc", "wechat", "whatsapp", "wire", "zoom",
 ]  # fmt: skip
 
 
@@ -49,9 +50,44 @@ def test_what_is_unknown_is_never_asked_by_default(catalogue: Catalogue) -> None
 def test_dated_addresses_say_so(catalogue: Catalogue) -> None:
     for service in catalogue.services:
         for target in service.targets:
-            is_relay = isinstance(target.steps[-1], Stun | Turn)
+            is_relay = isinstance(target.steps[-1], Stun | Turn | Reflector | Echo | Dtls)
             if target.addresses and not target.host and is_relay and target.tier != "extra":
                 assert "Dated address" in target.note, f"{service.service} {target.name}"
+
+
+def test_relays_without_a_control_of_their_kind_are_light(catalogue: Catalogue) -> None:
+    """What a default run sends to strangers' relays: a handful of small datagrams each."""
+    for service in catalogue.services:
+        for target in service.targets:
+            for step in target.steps:
+                if target.tests == "default" and isinstance(step, Echo):
+                    assert step.count <= 5, f"{service.service} {target.name}"
+                if target.tests == "default" and isinstance(step, Reflector):
+                    assert step.most <= 10, f"{service.service} {target.name}"
+
+
+def test_every_site_of_telegrams_relays_is_asked_by_name(catalogue: Catalogue) -> None:
+    telegram = next(service for service in catalogue.services if service.service == "telegram")
+    asked = {t.name: t for t in telegram.targets if t.tier == "core" and isinstance(t.steps[0], Reflector)}
+
+    assert sorted(asked) == ["reflectors-13", "reflectors-17", "reflectors-9"]
+    for name, target in asked.items():
+        site = f"91.108.{name.rpartition('-')[2]}."
+        assert target.group == "relay"
+        assert len(target.addresses) >= 2
+        assert all(address.startswith(site) for address in target.addresses)
+        assert 596 <= target.port <= 599
+
+
+def test_whatsapps_relays_are_known_by_the_certificate_that_its_web_client_expects(
+    catalogue: Catalogue,
+) -> None:
+    whatsapp = next(service for service in catalogue.services if service.service == "whatsapp")
+    steps = [step for target in whatsapp.targets for step in target.steps if isinstance(step, Dtls)]
+    known = "F9:CA:0C:98:A3:CC:71:D6:42:CE:5A:E2:53:D2:15:20:D3:1B:BA:D8:57:A4:F0:AF:BE:0B:FB:F3:6B:0C:A0:68"
+
+    assert {one for step in steps for one in step.fingerprints} == {known.replace(":", "").lower()}
+    assert {step.identity for step in steps} == {"recorded"}
 
 
 def test_vital_groups_exist(catalogue: Catalogue) -> None:
@@ -66,7 +102,7 @@ def test_every_kind_of_step_has_controls_in_a_default_run(catalogue: Catalogue) 
 
     assert all(kinds[kind] >= 2 for kind in ("Tcp", "Tls", "Http", "Quic", "Stun"))
     assert {control.class_ for control in core} == {"foreign-large", "foreign-hosting"}
-    assert {control.role for control in core} == {"control", "portal", "load", "closed"}
+    assert {control.role for control in core} == {"control", "portal", "load", "closed", "media"}
     assert len({control.port for control in core if isinstance(control.steps[0], Stun)}) >= 4
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from probe import home
-from probe.catalogue import ConfigError, load
+from probe.configs import load
+from probe.toml_file import ConfigError
 
 
 def test_a_given_home_must_exist(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 
@@ -17,7 +18,8 @@ from probe.net import SystemNet
 from probe.observe import Observer
 from probe.plan import Address as Endpoint
 from probe.plan import Leg
-from probe.steps import AnyStep, Dns, Http, Quic, Stun, Tcp, Tls, Turn
+from probe.step import Supplies
+from probe.steps import AnyStep, Dns, Dtls, Http, Quic, Reflector, Stun, Tcp, Tls, Turn
 from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -115,7 +117,7 @@ INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
 
 
 async def followed(port: int, steps: tuple[AnyStep, ...]) -> Chain:
-    observer = Observer(SystemNet(), Pace(), {}, max_bytes=1 << 40)
+    observer = Observer(SystemNet(), Pace(), Supplies(), max_bytes=1 << 40)
     chains: list[Chain] = []
     to = Leg(
         variant="target",
@@ -173,8 +175,7 @@ class Flood(asyncio.DatagramProtocol):
         self._make = make
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         for _ in range(300):
@@ -192,6 +193,8 @@ FLOODS: dict[str, Callable[[bytes], bytes]] = {
 DATAGRAMS: dict[str, AnyStep] = {
     "dns": Dns(name="chat.example", linger=0.2, seconds=SECONDS),
     "stun": Stun(seconds=SECONDS),
+    "reflector": Reflector(seconds=SECONDS),
+    "dtls": Dtls(seconds=SECONDS),
     "classic": Stun(dialect="rfc3489", seconds=SECONDS),
     "turn": Turn(username="u", password="p", seconds=SECONDS),
     "microsoft": Turn(dialect="microsoft", seconds=SECONDS),

@@ -10,12 +10,13 @@ from probe.model import Chain
 from probe.net import SystemNet
 from probe.observe import Observer
 from probe.plan import Address, Leg
+from probe.step import Supplies
 from probe.steps import AnyStep, Http, Stun, Tcp, Tls
 from tests.loopback import HERE, datagram_server, stream_server
 
 
 def observer(**pace: float) -> Observer:
-    return Observer(SystemNet(), Pace(**pace), {}, max_bytes=1_000_000)  # type: ignore[arg-type]
+    return Observer(SystemNet(), Pace(**pace), Supplies(), max_bytes=1_000_000)  # type: ignore[arg-type]
 
 
 def leg(port: int, *steps: AnyStep) -> Leg:

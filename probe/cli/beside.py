@@ -1,5 +1,6 @@
 """Several networks side by side, and in words how they differ."""
 
+import re
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -10,6 +11,15 @@ from probe.cli.report import cell
 from probe.cli.terminal import console
 from probe.model import Judgement, Purpose, Verdict
 
+# Mechanisms in words, the first one whose beginning fits; those that are not here are said by their own name. What is
+# in braces is a number that the verdict's reason gives before that word.
+_MECHANISMS = (
+    ("media.cut", "media cut after {packets} packets"),
+    ("media.dropped", "media of its shape vanishes"),
+    ("stun.dropped.payload", "STUN vanishes"),
+    ("tls.reset.name", "its name in TLS is answered by a reset"),
+    ("dns.nxdomain", "the resolver denies its name"),
+)
 _PURPOSES: tuple[tuple[Purpose, str], ...] = (("messaging", "messages"), ("calls", "calls"))
 
 
@@ -59,6 +69,16 @@ def differences(networks: Sequence[tuple[str, Judgement]]) -> list[str]:
 def _fates(purpose: str, found: Sequence[tuple[str, Verdict]]) -> str:
     by_fate: dict[str, list[str]] = {}
     for name, verdict in found:
-        mechanism = f" ({words.plain(verdict.mechanism)})" if verdict.mechanism else ""
-        by_fate.setdefault(f"{words.state(purpose, verdict)}{mechanism}", []).append(f'"{words.plain(name)}"')
+        how = f" ({mechanism(verdict)})" if verdict.mechanism else ""
+        by_fate.setdefault(f"{words.state(purpose, verdict)}{how}", []).append(f'"{words.plain(name)}"')
     return "; ".join(f"{fate} on {' and '.join(names)}" for fate, names in by_fate.items())
+
+
+def mechanism(verdict: Verdict) -> str:
+    """A verdict's mechanism as people say it, or its own name."""
+    own = verdict.mechanism or ""
+    said = next((word for beginning, word in _MECHANISMS if own.startswith(beginning)), own)
+    for thing in re.findall(r"\{(\w+)\}", said):
+        number = re.search(rf"(\d+) {thing}", verdict.because)
+        said = said.replace(f"{{{thing}}}", number[1] if number else "some")
+    return words.plain(said)

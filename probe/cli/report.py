@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from probe.cli import words
+from probe.cli import media_words, words
 from probe.cli.terminal import console
 from probe.model import Judgement, Run, Verdict
 from probe.session import Finished
@@ -37,6 +37,7 @@ def as_json(finished: Finished) -> dict[str, Any]:
         "findings": [
             {"rule": f.rule, "because": f.because, "evidence": list(f.evidence)} for f in judgement.findings
         ],
+        "media": media_words.as_json(document),
         "ended": end.ended if end else "interrupted",
         "seconds": end.seconds if end else 0.0,
         "sent": end.sent if end else 0,
@@ -65,6 +66,7 @@ def show_table(finished: Finished) -> None:
     for finding in finished.judgement.findings:
         out.print(Text(f"note: {words.plain(finding.because)}", style="yellow"))
     out.print(table(services))
+    _print_calls(out, finished)
     _print_reasons(out, services)
     end = finished.document.end
     if end is not None:
@@ -72,6 +74,20 @@ def show_table(finished: Finished) -> None:
         short = "" if end.ended == "complete" else f" Ended early ({end.ended}): the rest is not judged."
         out.print(f"{cost}.{short} Details: probe show {finished.document.run.id[:8]}")
     out.print(Text(str(finished.path), style="dim"), soft_wrap=True)
+
+
+def _print_calls(out: Console, finished: Finished) -> None:
+    """The first try of each test call and flow, in numbers."""
+    first = [
+        (measurement, facts)
+        for measurement, chain, facts in media_words.tests(finished.document)
+        if chain.variant == "target"
+    ]
+    if first:
+        out.print(Text("test calls to the far end", style="bold"))
+    for measurement, facts in first:
+        who = words.plain(measurement.service or "control")
+        out.print(Text(f"  {who}: {words.plain(media_words.summary(facts))}"))
 
 
 def _print_reasons(out: Console, services: Mapping[str, Mapping[str, Verdict]]) -> None:
@@ -85,7 +101,8 @@ def _print_reasons(out: Console, services: Mapping[str, Mapping[str, Verdict]]) 
     for label, because in reasons.items():
         out.print(Text.assemble((label, "bold"), f": {because}"))
     if any(v.state == "reachable" for verdicts in services.values() for v in verdicts.values()):
-        out.print(Text(words.FOOTNOTE, style="dim"))
+        called = any(v.rule == "call.works" for verdicts in services.values() for v in verdicts.values())
+        out.print(Text(words.FOOTNOTE + (words.CALLED if called else words.NO_CALL), style="dim"))
 
 
 def network_line(run: Run, judgement: Judgement) -> str:

@@ -54,7 +54,8 @@ class NetworkKind(StrEnum):
 
 @app.command(
     short_help="Measure services; keep the result, print a table.",
-    epilog="Examples:  probe run  |  probe run telegram signal  |  probe run --only calls --json  |  probe run -4",
+    epilog="Examples:  probe run  |  probe run telegram signal  |  probe run --only calls --json  |"
+    "  probe run whatsapp --far-end https://calls.example.org",
 )
 def run(
     services: Annotated[
@@ -64,7 +65,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn).",
+            help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn reflector echo"
+            " dtls media call).",
         ),
     ] = None,
     tests: Annotated[
@@ -90,6 +92,15 @@ def run(
     ] = None,
     ipv4: Annotated[bool, typer.Option("-4", help="Only IPv4.")] = False,
     ipv6: Annotated[bool, typer.Option("-6", help="Only IPv6.")] = False,
+    far_end: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help='Place test calls to this far end (https://HOST[:PORT][#KEY]); "" for none.'
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Agree to the test calls without being asked.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the order of an earlier run.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
@@ -105,14 +116,17 @@ def run(
     import asyncio
 
     from probe import home as homes
-    from probe.catalogue import ConfigError, load
+    from probe.cli.calls import agreed
+    from probe.configs import load
     from probe.store import StoreError
+    from probe.toml_file import ConfigError
 
     try:
         where = homes.home(home)
         catalogue = load(homes.configs(where, configs))
         chosen = catalogue.select(tuple(services or ()))
         options = _options(only, tests, tier, label, country, kind, budget, max_bytes, (ipv4, ipv6), seed)
+        options = agreed(catalogue, chosen, options, where, far_end, yes=yes)
         _refuse_nothing(catalogue, chosen, options)
         if tests in _WARNINGS:
             sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
@@ -127,8 +141,8 @@ def run(
 
 
 def _refuse_nothing(catalogue: "Catalogue", chosen: "tuple[Service, ...]", options: "Options") -> None:
-    from probe.catalogue import ConfigError
     from probe.plan import jobs
+    from probe.toml_file import ConfigError
 
     if not any(job.service for job in jobs(catalogue, chosen, options)):
         asked = ", ".join(service.service for service in chosen)
@@ -155,11 +169,25 @@ def _options(
     only: list[str] | None, tests: Tests, tier: Tier, label: str, country: str, kind: NetworkKind,
     budget: float | None, max_bytes: int | None, families: tuple[bool, bool], seed: int | None,
 ) -> "Options":  # fmt: skip
-    from probe.catalogue import ConfigError
     from probe.plan import Options
     from probe.record import peer_text
+    from probe.toml_file import ConfigError
 
-    words = ("messaging", "calls", "web", "dns", "tcp", "tls", "http", "quic", "stun", "turn")
+    steps = [
+        "dns",
+        "tcp",
+        "tls",
+        "http",
+        "quic",
+        "stun",
+        "turn",
+        "reflector",
+        "echo",
+        "dtls",
+        "media",
+        "call",
+    ]
+    words = ["messaging", "calls", "web", *steps]
     for word in only or ():
         if word not in words:
             raise ConfigError(

@@ -25,7 +25,8 @@ def services(
 ) -> None:
     """List what can be measured, and check the catalogue. Exit code 2 and one sentence if it is wrong."""
     from probe import home as homes
-    from probe.catalogue import ConfigError, load
+    from probe.configs import load
+    from probe.toml_file import ConfigError
 
     try:
         catalogue = load(homes.configs(homes.home(home), configs))

@@ -30,8 +30,8 @@ def show(
     Verdicts are thought again with today's rules. A damaged file is shown as far as it can be read.
     """
     from probe import home as homes
-    from probe.catalogue import ConfigError
     from probe.store import StoreError, find, read
+    from probe.toml_file import ConfigError
 
     try:
         stored = read(find(homes.results(homes.home(home), results), run))

@@ -50,6 +50,16 @@ VARIANTS = {
     "other_port": "another port",
     "classic": "STUN without its cookie",
     "tcp": "does it answer TCP?",
+    "as_random": "the same in nobody's bytes",
+    "as_generic": "the same in plain STUN and RTP",
+    "as_cookie": "the same with another STUN cookie",
+    "as_stun": "its STUN alone",
+    "as_port": "the same at another port",
+    "over_tcp": "the same over TCP",
+    "their_hello": "the far end sends the DTLS hello",
+    "by_turn_udp": "through TURN over UDP",
+    "by_turn_tcp": "through TURN over TCP",
+    "by_turn_tls": "through TURN over TLS",
 }
 FAILURES = {
     "timeout": "no answer in time",
@@ -68,7 +78,11 @@ FAILURES = {
 }
 FOOTNOTE = (
     "works: the far end answered and proved who it is. answers: something answered where it should; who, was not"
-    " proved. No call was placed."
+    " proved."
+)
+NO_CALL = " No call was placed."
+CALLED = (
+    " media passes: a call of our own was placed, and its media came through both ways for the time tested."
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -82,6 +96,8 @@ def state(purpose: str, verdict: "Verdict | None") -> str:
     """One word or two for a verdict's state, no stronger than what was done."""
     if verdict is None:
         return STATES["not_tested"]
+    if verdict.state == "reachable" and verdict.rule == "call.works":
+        return "media passes"
     if verdict.state == "reachable" and (purpose == "calls" or verdict.identity != "proved"):
         return "answers"
     return STATES.get(verdict.state, plain(verdict.state))
@@ -121,10 +137,19 @@ def rung(observation: "Observation") -> str:
 
 def _learned(observation: "Observation") -> str:
     facts = observation.facts
-    for name in ("status", "identity", "code", "realm"):
+    if observation.step in ("media", "call") and facts is not None:
+        from probe.cli.media_words import AnyMedia, summary
+
+        return f" [{plain(summary(facts))}]" if isinstance(facts, AnyMedia) else ""
+    pinned = ", pinned certificate" if getattr(facts, "pinned", False) else ""
+    for name in ("status", "identity", "code", "realm", "reached"):
         value = getattr(facts, name, None)
         if value:
-            return f" [{plain(str(value))}]"
+            return f" [{plain(str(value))}{pinned}]"
+    answered, sent = getattr(facts, "answered", None), getattr(facts, "sent", None)
+    if isinstance(answered, int) and isinstance(sent, int):
+        runs = getattr(facts, "answers", "")
+        return plain(f" [{answered} of {sent} answered{f': {runs}' if answered < sent and runs else ''}]")
     return ""
 
 

@@ -2,18 +2,31 @@
 
 from typing import TypeAlias
 
+from probe.steps.call import Call, CallFacts
 from probe.steps.dns import Dns, DnsFacts
+from probe.steps.dtls import Dtls, DtlsFacts
+from probe.steps.echo import Echo, EchoFacts
 from probe.steps.http import Http, HttpFacts
+from probe.steps.media import Media, MediaFacts
 from probe.steps.quic import Quic, QuicFacts
+from probe.steps.reflector import Reflector, ReflectorFacts
+from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
 from probe.steps.stun import Stun, StunFacts
 from probe.steps.tcp import Tcp, TcpFacts
 from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
 
-AnyStep: TypeAlias = Dns | Tcp | Tls | Http | Quic | Stun | Turn
-AnyFacts: TypeAlias = DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts
+AnyStep: TypeAlias = (
+    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop
+)  # fmt: skip
+AnyFacts: TypeAlias = (
+    DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts
+)  # fmt: skip
 
 __all__ = [
-    "AnyFacts", "AnyStep", "Dns", "DnsFacts", "Http", "HttpFacts", "Quic", "QuicFacts", "Stun", "StunFacts",
-    "Tcp", "TcpFacts", "Tls", "TlsFacts", "Turn", "TurnFacts",
+    "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
+    "Http", "HttpFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector", "ReflectorFacts",
+    "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls", "TlsFacts",
+    "Turn", "TurnFacts",
 ]  # fmt: skip

@@ -175,7 +175,9 @@ class Conversation:
     def facts(self, step: Quic, flow: Flow, now: datetime) -> QuicFacts:
         """What was learned of a completed handshake."""
         chain, cipher = _offered(self.connection)
-        identity = judge(chain, flow.host, trust=step.trust, pins=step.pins, anchors=flow.anchors, now=now)
+        identity = judge(
+            chain, flow.host, trust=step.trust, pins=step.pins, anchors=flow.supplies.anchors, now=now
+        )
         return QuicFacts(
             version="1",
             alpn=peer_text(self.alpn),

@@ -61,7 +61,12 @@ class Tls(Step):
     def _facts(self, flow: Flow, link: TlsLink, name: str) -> TlsFacts:
         chain = _offered(link.tls)
         identity = judge(
-            chain, flow.host, trust=self.trust, pins=self.pins, anchors=flow.anchors, now=flow.net.utc()
+            chain,
+            flow.host,
+            trust=self.trust,
+            pins=self.pins,
+            anchors=flow.supplies.anchors,
+            now=flow.net.utc(),
         )
         said = hello.client_hello(link.hello)
         cipher = link.tls.cipher()

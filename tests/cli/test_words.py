@@ -1,11 +1,13 @@
 from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.cli import words
 from probe.failure import Failure, Kind
 from probe.model import Observation, Regime, State, Variant, Verdict
+from probe.steps import AnyFacts, DtlsFacts, EchoFacts, ReflectorFacts
 from tests.build import NOON
 
 
@@ -47,3 +49,20 @@ def test_a_failed_step_says_how_and_how_much() -> None:
     )
 
     assert words.rung(failed) == "tls 250 ms reset (ECONNRESET), 517 B sent, 0 B received"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (ReflectorFacts(rtt=0.1, sent=10, answered=7, rtts=(0.1,) * 7), "[7 of 10 answered]"),
+        (EchoFacts(rtt=0.1, sent=5, answered=5, answers="5+"), "[5 of 5 answered]"),
+        (EchoFacts(rtt=0.1, sent=100, answered=25, answers="25+ 75-"), "[25 of 100 answered: 25+ 75-]"),
+        (DtlsFacts(hello_sha256="", hello_bytes=1, flights=3, reached="server_hello"), "[server_hello]"),
+        (
+            DtlsFacts(hello_sha256="", hello_bytes=1, flights=3, reached="finished", pinned=True),
+            "[finished, pinned certificate]",
+        ),
+    ],
+)
+def test_a_relays_answer_is_told_by_how_much_of_it_came(facts: AnyFacts, said: str) -> None:
+    assert words.rung(Observation(id=1, step="x", at=NOON, seconds=0.1, facts=facts)).endswith(f"ok {said}")

@@ -1,0 +1,105 @@
+"""Test calls and paced flows in words and numbers, for people and for machines."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from probe.far_end.talk import StageFacts
+from probe.media.emodel import Score
+from probe.media.quality import Direction
+from probe.model import Chain, Document, Measurement
+from probe.steps import CallFacts, MediaFacts, ReflectorLoopFacts
+
+AnyMedia = MediaFacts | CallFacts | ReflectorLoopFacts
+
+
+def tests(document: Document) -> Iterator[tuple[Measurement, Chain, AnyMedia]]:
+    """Every call and flow that came so far as to have facts."""
+    for measurement in document.measurements:
+        for chain in measurement.chains:
+            facts = next((o.facts for o in chain.observations if isinstance(o.facts, AnyMedia)), None)
+            if facts is not None:
+                yield measurement, chain, facts
+
+
+def summary(facts: AnyMedia) -> str:
+    """One flow in one line: how far it came, then each stage."""
+    match facts:
+        case CallFacts():
+            head = _call(facts)
+        case MediaFacts():
+            head = _flow(facts)
+        case ReflectorLoopFacts():
+            head = f"through a relay of its own, {facts.answered} of 2 sides registered"
+    stages = "; ".join(stage(one) for one in facts.stages)
+    return f"{head}: {stages}" if stages else head
+
+
+def _call(facts: CallFacts) -> str:
+    reached = next(
+        (
+            f"{name} after {1000 * at:.0f} ms"
+            for name, at in (("media", facts.first_media), ("DTLS", facts.dtls), ("ICE", facts.ice))
+            if at is not None
+        ),
+        "no connection",
+    )
+    hello = f", hello from {facts.hello.sender}" if facts.hello is not None else ""
+    return f"{facts.path} call{hello}, {reached}"
+
+
+def _flow(facts: MediaFacts) -> str:
+    worn = f" as {facts.disguise}" if facts.disguise else ""
+    unanswered = [one.name for one in facts.opening if one.rtt is None]
+    failed = f", {unanswered[0]} unanswered" if unanswered else ""
+    return f"{facts.shape}{worn} at {facts.transport.upper()} {facts.port}{failed}"
+
+
+def stage(one: StageFacts) -> str:
+    """One stage: loss both ways, round trip, how it would sound."""
+    up = f"up {_loss(one.up)}" if one.up is not None else "up unknown"
+    trip = f", {1000 * one.rtt.median:.0f} ms round trip" if one.rtt is not None else ""
+    return f"{one.profile} {up}, down {_loss(one.down)}{trip}{_sound(one)}"
+
+
+def _loss(one: Direction) -> str:
+    if not one.sent:
+        return "nothing sent"
+    return f"{100 * one.loss:.1f} % lost" if one.arrived else "all lost"
+
+
+def _sound(one: StageFacts) -> str:
+    scores = [score for score in (one.score_up, one.score_down) if score is not None]
+    return f", MOS {min(score.mos for score in scores):.1f}" if scores else ""
+
+
+def as_json(document: Document) -> list[dict[str, Any]]:
+    """Each call and flow with the numbers of its stages; seconds, shares, MOS with its model."""
+    return [
+        {
+            "service": measurement.service,
+            "target": measurement.target,
+            "variant": chain.variant,
+            "test": summary(facts).split(":")[0],
+            "stages": [_stage_json(one) for one in facts.stages],
+        }
+        for measurement, chain, facts in tests(document)
+    ]
+
+
+def _stage_json(one: StageFacts) -> dict[str, Any]:
+    return {
+        "profile": one.profile,
+        "loss_up": one.up.loss if one.up is not None else None,
+        "loss_down": one.down.loss,
+        "jitter_up": one.up.jitter if one.up is not None else None,
+        "jitter_down": one.down.jitter,
+        "round_trip": one.rtt.median if one.rtt is not None else None,
+        "score_up": _score_json(one.score_up),
+        "score_down": _score_json(one.score_down),
+    }
+
+
+def _score_json(score: Score | None) -> dict[str, Any] | None:
+    if score is None:
+        return None
+    return {field: getattr(score, field) for field in score.__struct_fields__}
