@@ -1,8 +1,10 @@
 """The configuration that leads the probe to the stand-ins of one demonstration network."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from probe import home as homes
 from probe.demo.world import SERVICES, Endpoint
 
 TRUST = "demo"
@@ -26,6 +28,7 @@ port = {other}
 [pace]
 per_host = 32
 gap = 0.0
+media = 8
 
 [limits]
 seconds = 60.0
@@ -50,23 +53,43 @@ evidence = {{ host = "source", reply = "source" }}
 steps = [{tcp}, {tls}, {{ step = "http", path = "/version", expect_json = true }}]
 
 [[targets]]
-name = "relay-stun"
+name = "look-alike"
+group = "look-alike"
 purpose = "calls"
-group = "relay"
-host = "relay.{name}.example"
-port = {relay}
+at = "far-end"
 evidence = {{ host = "source", reply = "source" }}
-steps = [{{ step = "stun" }}]
-
-[[targets]]
-name = "relay-turn"
-purpose = "calls"
-group = "relay"
-host = "relay.{name}.example"
-port = {relay}
-evidence = {{ host = "source", reply = "source" }}
-steps = [{{ step = "turn", realm = "relay.{name}.example" }}]
+steps = [{media}]
 """
+
+_RELAY = """
+[[targets]]
+name = "relay-{step}"
+purpose = "calls"
+group = "relay"
+host = "relay.{name}.example"
+port = {relay}
+evidence = {{ host = "source", reply = "source" }}
+steps = [{{ step = "{step}"{settings} }}]
+"""
+
+# Whose protocols each service's relay speaks, and what its calls look like.
+_STUN = ("stun", ", transmissions = 3")
+_RELAYS = {
+    "paperplane": (("dtls", ""), _STUN),
+    "pigeon": (_STUN, ("turn", ', transmissions = 3, realm = "relay.pigeon.example"')),
+    "tincan": (("reflector", ""),),
+}
+_SHAPES = {"paperplane": "whatsapp-native", "pigeon": "signal", "tincan": "telegram-reflector"}
+_PROFILE = """
+[[profiles]]
+name = "demonstration"
+title = "a call of a few seconds"
+every = 0.04
+sizes = [120, 200]
+seconds = 3.2
+source = "the demonstration: long enough to be cut, short enough to be watched"
+"""
+_MEDIA = '{{ step = "media", shape = "{shape}", port = {port}, profiles = ["demonstration"] }}'
 
 _CONTROL = """
 [[controls]]
@@ -78,6 +101,17 @@ role = "{role}"
 port = {port}
 evidence = {{ host = "source", reply = "source" }}
 steps = [{steps}]
+"""
+
+_FLOW = """
+[[controls]]
+name = "random-flow"
+purpose = "control"
+class = "foreign-hosting"
+role = "media"
+at = "far-end"
+evidence = {{ host = "source", reply = "source" }}
+steps = [{media}]
 """
 
 _TCP = '{ step = "tcp" }'
@@ -104,25 +138,48 @@ _CONTROLS = (
 )
 
 
-def write(folder: Path, ports: Mapping[Endpoint, int], *, system: int, other: int, root: bytes) -> None:
-    """Write a whole configuration folder."""
+def write(
+    folder: Path, ports: Mapping[Endpoint, int], *, system: int, other: int, media: int, root: bytes
+) -> None:
+    """Write a whole configuration folder. `media` is the UDP port of the far end, if there is one."""
     (folder / "services").mkdir(parents=True)
     (folder / "trust").mkdir()
     (folder / "trust" / f"{TRUST}.pem").write_bytes(root)
     by_host = {endpoint.host: port for endpoint, port in ports.items()}
     (folder / "probe.toml").write_text(_SETTINGS.format(system=system, other=other))
     for name in SERVICES:
-        text = _SERVICE.format(
-            name=name,
-            title=name.capitalize(),
-            chat=by_host[f"chat.{name}.example"],
-            relay=by_host[f"relay.{name}.example"],
-            tcp=_TCP,
-            tls=_TLS,
-        )
-        (folder / "services" / f"{name}.toml").write_text(text)
+        (folder / "services" / f"{name}.toml").write_text(_service(name, by_host, media))
     controls = [_control(*row, port=by_host[row[3]]) for row in _CONTROLS]
+    controls.append(_FLOW.format(media=_media("random", media)))
     (folder / "controls.toml").write_text("checked = 2026-11-01\n" + "".join(controls))
+    _write_shapes(folder)
+
+
+def _write_shapes(folder: Path) -> None:
+    """Those that are used, as they were shipped, and the shipped profiles with one more."""
+    shipped = homes.configs(folder)  # this one has none yet
+    (folder / "shapes").mkdir()
+    for shape in ("random", *_SHAPES.values()):
+        shutil.copy(shipped / "shapes" / f"{shape}.toml", folder / "shapes")
+    (folder / "profiles.toml").write_text((shipped / "profiles.toml").read_text() + _PROFILE)
+
+
+def _service(name: str, ports: Mapping[str, int], media: int) -> str:
+    text = _SERVICE.format(
+        name=name,
+        title=name.capitalize(),
+        chat=ports[f"chat.{name}.example"],
+        tcp=_TCP,
+        tls=_TLS,
+        media=_media(_SHAPES[name], media),
+    )
+    relay = ports[f"relay.{name}.example"]
+    relays = [_RELAY.format(name=name, relay=relay, step=step, settings=more) for step, more in _RELAYS[name]]
+    return text + "".join(relays)
+
+
+def _media(shape: str, port: int) -> str:
+    return _MEDIA.format(shape=shape, port=port)
 
 
 def _control(name: str, kind: str, role: str, host: str, steps: str, *, port: int) -> str:

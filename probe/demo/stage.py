@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from probe.catalogue import load
+from probe.configs import load
 from probe.demo import configs
 from probe.demo.certificates import Authority
 from probe.demo.path import DatagramPath, StreamPath
+from probe.demo.relays import DtlsRelay, ReflectorRelay
 from probe.demo.stand_ins import Datagrams, WebServer, name_reply, relay_reply, serve_quic
-from probe.demo.world import ENDPOINTS, NETWORKS, DemoNetwork, Endpoint, pages
+from probe.demo.world import ENDPOINTS, FAR_END, NETWORKS, STREAMS, DemoNetwork, Endpoint, pages
+from probe.far_end.server import Running, running
+from probe.far_end.settings import FarEndSettings, Limits
 from probe.measure import Progress
 from probe.net import SystemNet
+from probe.placing import FarEnd
 from probe.plan import Options
 from probe.session import Finished, session
 
@@ -33,21 +37,33 @@ class Act:
     finished: Finished
 
 
+@dataclass(frozen=True)
+class Door:
+    """How a network leads to the far end: whom test calls go to, and the UDP port of their media."""
+
+    far_end: FarEnd
+    udp: int
+
+
 async def perform(folder: Path, tell: Tell | None = None) -> list[Act]:
     """Run the probe through every network at once. Each network's configs and results lie in `folder`."""
     async with AsyncExitStack() as stack:
         stage = Stage(stack, Authority("Demonstration Root"))
         await stage.open()
-        homes = [await stage.network(network, folder) for network in NETWORKS]
+        await stage.open_far_end()
+        doors = [await stage.door(network) for network in NETWORKS]
+        homes = [
+            await stage.network(network, folder, door) for network, door in zip(NETWORKS, doors, strict=True)
+        ]
         found = await asyncio.gather(
-            *(_measure(network, home, tell) for network, home in zip(NETWORKS, homes, strict=True))
+            *(_measure(*one, tell) for one in zip(NETWORKS, homes, doors, strict=True))
         )
     return [Act(network, finished) for network, finished in zip(NETWORKS, found, strict=True)]
 
 
-async def _measure(network: DemoNetwork, home: Path, tell: Tell | None) -> Finished:
+async def _measure(network: DemoNetwork, home: Path, door: Door, tell: Tell | None) -> Finished:
     catalogue = load(home / "configs")
-    options = Options(families=(4,), label=network.name, kind="other")
+    options = Options(families=(4,), label=network.name, kind="other", far_end=door.far_end)
     progress = None if tell is None else (lambda progress: tell(network.name, progress))
     return await session(catalogue, catalogue.services, options, home / "results", SystemNet(), progress)
 
@@ -58,6 +74,7 @@ class Stage:
     def __init__(self, stack: AsyncExitStack, authority: Authority) -> None:
         self._stack, self._authority = stack, authority
         self._behind: dict[Endpoint, int] = {}
+        self._far_end: Running | None = None
         self._keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callreach-demo-")))
 
     async def open(self) -> None:
@@ -65,14 +82,43 @@ class Stage:
         for endpoint in ENDPOINTS:
             self._behind[endpoint] = await self._stand_in(endpoint)
 
-    async def network(self, network: DemoNetwork, folder: Path) -> Path:
+    async def open_far_end(self) -> None:
+        """Start a far end for paced flows. WebRTC calls are not taken: their ports cannot be put behind a path."""
+        certificate, key = self._authority.issue(FAR_END).write(self._keys, FAR_END)
+        settings = FarEndSettings(
+            listen=(f"{_HERE}:0",),
+            certificate=str(certificate),
+            key=str(key),
+            media=(_HERE,),
+            udp=(0,),
+            limits=Limits(sessions=10_000, calls=0),  # all networks are one client
+        )
+        self._far_end = await self._stack.enter_async_context(running(settings))
+
+    async def door(self, network: DemoNetwork) -> Door:
+        """Put a network in front of the far end."""
+        assert self._far_end is not None
+        (https,), (media,) = self._far_end.listening, self._far_end.udp[:1]
+        signalling = await self._stream(StreamPath(https).serve)
+        udp = await self._datagrams(lambda: DatagramPath((_HERE, media), network.drops))
+        _forward(self._far_end, media, udp)
+        return Door(FarEnd(host=FAR_END, port=signalling, trust=configs.TRUST), udp)
+
+    async def network(self, network: DemoNetwork, folder: Path, door: Door | None = None) -> Path:
         """Put a network in front of the stand-ins; returns a home with the configuration that leads there."""
         home = folder / network.name.replace(" ", "-")
         ports = {endpoint: await self._path(network, endpoint) for endpoint in ENDPOINTS}
-        zone = {endpoint.host: (_HERE,) for endpoint in ENDPOINTS}
+        zone = dict.fromkeys((FAR_END, *(endpoint.host for endpoint in ENDPOINTS)), (_HERE,))
         system = await self._datagrams(lambda: Datagrams(name_reply(zone, network.denied)))
         other = await self._datagrams(lambda: Datagrams(name_reply(zone)))
-        configs.write(home / "configs", ports, system=system, other=other, root=self._authority.pem)
+        configs.write(
+            home / "configs",
+            ports,
+            system=system,
+            other=other,
+            media=door.udp if door is not None else 0,
+            root=self._authority.pem,
+        )
         (home / "results").mkdir()
         return home
 
@@ -80,6 +126,11 @@ class Stage:
         match endpoint.kind:
             case "relay":
                 return await self._datagrams(lambda: Datagrams(relay_reply(endpoint.host)))
+            case "reflector":
+                return await self._datagrams(ReflectorRelay)
+            case "dtls":
+                issued = self._authority.issue(endpoint.host)
+                return await self._datagrams(lambda: DtlsRelay(issued, realm=endpoint.host))
             case "quic":
                 issued = self._authority.issue(endpoint.host)
                 port, close = await serve_quic(_HERE, 0, issued, self._keys, endpoint.host)
@@ -92,10 +143,10 @@ class Stage:
                 return await self._stream(WebServer(pages(endpoint)).serve, context)
 
     async def _path(self, network: DemoNetwork, endpoint: Endpoint) -> int:
-        to, interference = (_HERE, self._behind[endpoint]), network.interference(endpoint)
-        if endpoint.kind in ("relay", "quic"):
-            return await self._datagrams(lambda: DatagramPath(to, interference))
-        return await self._stream(StreamPath(to, interference).serve)
+        to = (_HERE, self._behind[endpoint])
+        if endpoint.kind in STREAMS:
+            return await self._stream(StreamPath(to, network.resets(endpoint)).serve)
+        return await self._datagrams(lambda: DatagramPath(to, lambda: network.drops(endpoint.service)))
 
     async def _datagrams(self, protocol: Callable[[], asyncio.DatagramProtocol]) -> int:
         loop = asyncio.get_running_loop()
@@ -115,6 +166,12 @@ class Stage:
         self._stack.push_async_callback(_end, carrying)
         self._stack.callback(server.close)
         return int(server.sockets[0].getsockname()[1])
+
+
+def _forward(far_end: Running, port: int, outside: int) -> None:
+    """Another number leads to a port of the far end: flows are asked for by the number that their sender knows."""
+    ports = far_end.house.flows.ports
+    ports["udp", outside] = ports["udp", port]
 
 
 async def _end(carrying: set[asyncio.Task[None]]) -> None:

@@ -4,11 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from probe.demo.path import Drop, is_stun, names, no_interference
+from probe.demo.path import (
+    AfterPackets,
+    AfterType,
+    Drop,
+    any_of,
+    is_reflector_hello,
+    is_stun,
+    names,
+    no_interference,
+)
 
-Kind = Literal["web", "plain", "relay", "quic"]
+Kind = Literal["web", "plain", "relay", "dtls", "reflector", "quic"]
+STREAMS: tuple[Kind, ...] = ("web", "plain")
 SERVICES = ("paperplane", "pigeon", "tincan")
+FAR_END = "calls.far.example"  # the far end of test calls, which is no service's
 _LOAD = bytes(range(256)) * 192  # 48 KiB
+_PROBED = 0x0805  # a relay of WhatsApp's answers its client's probe with it; media comes next
+_PACKETS = 32  # of which the opening of a call takes a few
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,9 @@ class Endpoint:
 
 ENDPOINTS = (
     *(Endpoint(f"chat.{service}.example", "web") for service in SERVICES),
-    *(Endpoint(f"relay.{service}.example", "relay") for service in SERVICES),
+    Endpoint("relay.paperplane.example", "dtls"),
+    Endpoint("relay.pigeon.example", "relay"),
+    Endpoint("relay.tincan.example", "reflector"),
     Endpoint("www.large.example", "web"),
     Endpoint("www.hosted.example", "web"),
     Endpoint("www.home.example", "web"),
@@ -56,17 +71,23 @@ class DemoNetwork:
     """A network in front of the stand-ins."""
 
     name: str
-    filtered_relays: tuple[str, ...] = ()  # services whose STUN vanishes
+    filtered_relays: tuple[str, ...] = ()  # services whose relays' STUN vanishes
+    filters_calls: bool = False  # by what they look like, wherever they go
     filtered_names: tuple[str, ...] = ()  # services whose name in a TLS hello is answered by a reset
     denied_names: tuple[str, ...] = ()  # services that its resolver says do not exist
 
-    def interference(self, endpoint: Endpoint) -> Drop:
-        """What it does on the way to this endpoint."""
-        if endpoint.kind == "relay" and endpoint.service in self.filtered_relays:
-            return is_stun
+    def resets(self, endpoint: Endpoint) -> Drop:
+        """What first bytes of a stream to this endpoint are answered by a reset."""
         if endpoint.kind == "web" and self.filtered_names:
             return names(*(f"chat.{service}.example" for service in self.filtered_names))
         return no_interference
+
+    def drops(self, service: str = "") -> Drop:
+        """What vanishes of one flow of datagrams, to a relay of this service or to anybody else."""
+        drops: list[Drop] = [is_stun] if service in self.filtered_relays else []
+        if self.filters_calls:
+            drops += [AfterType(_PROBED), AfterPackets(_PACKETS, is_reflector_hello)]
+        return any_of(*drops)
 
     @property
     def denied(self) -> frozenset[str]:
@@ -76,10 +97,11 @@ class DemoNetwork:
 
 NETWORKS = (
     DemoNetwork("open"),
-    DemoNetwork("calls filtered", filtered_relays=("paperplane", "pigeon")),
+    DemoNetwork("calls filtered", filtered_relays=("pigeon",), filters_calls=True),
     DemoNetwork(
         "names and calls",
-        filtered_relays=("paperplane", "pigeon"),
+        filtered_relays=("pigeon",),
+        filters_calls=True,
         filtered_names=("paperplane",),
         denied_names=("pigeon",),
     ),

@@ -1,10 +1,22 @@
+import re
 from pathlib import Path
 
-from probe.cli.beside import differences
-from probe.demo.stage import perform
+import pytest
+
+from probe.cli.beside import differences, show_beside
+from probe.demo.stage import Act, perform
+from probe.steps import MediaFacts
 
 
-async def test_the_demonstration_finds_what_its_networks_do(tmp_path: Path) -> None:
+def shapes(act: Act) -> set[tuple[str, str]]:
+    """Of every flow to the far end, its shape and what it was disguised as."""
+    facts = [o.facts for m in act.finished.document.measurements for c in m.chains for o in c.observations]
+    return {(one.shape, one.disguise) for one in facts if isinstance(one, MediaFacts)}
+
+
+async def test_the_demonstration_finds_what_its_networks_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     acts = await perform(tmp_path)
     said = {
         act.network.name: {
@@ -14,15 +26,31 @@ async def test_the_demonstration_finds_what_its_networks_do(tmp_path: Path) -> N
         for act in acts
     }
 
-    stun = "stun.dropped.payload"
+    calls = ("media.dropped.payload", "stun.dropped.payload", "media.cut")
     assert said == {
         "open": {"paperplane": (None, None), "pigeon": (None, None), "tincan": (None, None)},
-        "calls filtered": {"paperplane": (None, stun), "pigeon": (None, stun), "tincan": (None, None)},
+        "calls filtered": {
+            "paperplane": (None, calls[0]), "pigeon": (None, calls[1]), "tincan": (None, calls[2]),
+        },
         "names and calls": {
-            "paperplane": ("tls.reset.name", stun), "pigeon": ("dns.nxdomain", stun), "tincan": (None, None),
+            "paperplane": ("tls.reset.name", calls[0]), "pigeon": ("dns.nxdomain", calls[1]),
+            "tincan": (None, calls[2]),
         },
     }  # fmt: skip
     assert {act.finished.judgement.regime for act in acts} == {"normal"}
-    sentences = differences([(act.network.name, act.finished.judgement) for act in acts])
-    assert len(sentences) == 4
-    assert not any("tincan" in sentence for sentence in sentences)
+    plain = {(shape, "") for shape in ("random", "whatsapp-native", "signal", "telegram-reflector")}
+    assert shapes(acts[0]) == plain
+    assert shapes(acts[1]) > plain
+
+    networks = [(act.network.name, act.finished.judgement) for act in acts]
+    sentences = differences(networks)
+    assert len(sentences) == 5
+    (cut,) = (sentence for sentence in sentences if sentence.startswith("tincan, calls:"))
+    assert all(16 <= int(number) <= 32 for number in re.findall(r"media cut after (\d+) packets", cut))
+    assert "media cut after" in cut
+
+    monkeypatch.setenv("COLUMNS", "80")
+    show_beside(networks)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 23  # and the prompt
+    assert all(len(line) <= 80 for line in lines)
