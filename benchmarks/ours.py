@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from probe.step import Supplies
 from probe.catalogue import Pace
 from probe.model import Chain
 from probe.net import SystemNet
@@ -26,7 +27,7 @@ CHAINS: dict[str, tuple[AnyStep, ...]] = {
 
 
 async def main(settings: dict[str, Any]) -> None:
-    observer = Observer(SystemNet(), Pace(flows=64, per_host=32, gap=0.0), {}, max_bytes=10**9)
+    observer = Observer(SystemNet(), Pace(flows=64, per_host=32, gap=0.0), Supplies(), max_bytes=10**9)
     seconds: dict[str, list[float]] = {}
     await _round(observer, settings, "http", 3, [])  # imports and roots are loaded once, as in a run
     began = _cpu()

@@ -1,19 +1,10 @@
-"""What the box can do to packets. Each says how much longer a packet takes, or None if it never arrives."""
+"""What the box can do to packets: what all of it has in common, and what paths do, whatever a packet says."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import dns.flags
-import dns.message
-import dns.rdatatype
-import dns.rrset
-
-from probe.failure import Malformed
-from probe.stun_message import Attribute, Message, decode, pack_address
-from tests.lab import packets
-from tests.lab.packets import ACK, RST, TCP, UDP, Packet
+from tests.lab.packets import TCP, UDP, Packet
 
 Forge = Callable[[bytes, bool, float], None]  # raw packet, towards the internet, after so many seconds
 
@@ -25,7 +16,7 @@ class Matches:
     hosts: tuple[str, ...] = ()  # remote addresses
     protocol: str = ""  # tcp, udp
     direction: str = ""  # up, down
-    port: int = 0
+    port: tuple[int, ...] = ()  # remote ports
     family: int = 0
 
     def __call__(self, packet: Packet) -> bool:
@@ -33,7 +24,7 @@ class Matches:
             (not self.hosts or packet.remote in self.hosts)
             and (not self.protocol or packet.protocol == {"tcp": TCP, "udp": UDP}[self.protocol])
             and (not self.direction or packet.up == (self.direction == "up"))
-            and (not self.port or packet.remote_port == self.port)
+            and (not self.port or packet.remote_port in self.port)
             and (not self.family or packet.version == self.family)
         )
 
@@ -42,9 +33,13 @@ class Behaviour:
     """One thing the box does, from `after` seconds after the first packet on."""
 
     after: float = 0.0
+    keeps_order: bool = True  # whether packets of a flow that it delays stay in order
 
     def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
         self.rng, self.forge, self.matches = rng, forge, matches
+
+    def settle(self) -> None:
+        """Called once, when every setting is in place."""
 
     def see(self, packet: Packet, now: float) -> float | None:
         """Extra seconds, or None to drop."""
@@ -52,10 +47,14 @@ class Behaviour:
 
 
 class Delay(Behaviour):
-    """A fixed time each way, and some jitter that keeps the order."""
+    """A fixed time each way, and some jitter, which keeps the order of a flow unless `reorder` lets it go."""
 
     ms: float = 10.0
     jitter_ms: float = 0.0
+    reorder: bool = False
+
+    def settle(self) -> None:
+        self.keeps_order = not self.reorder
 
     def see(self, packet: Packet, now: float) -> float | None:
         return (self.ms + self.rng.random() * self.jitter_ms) / 1000
@@ -100,6 +99,27 @@ class Rate(Behaviour):
         return self._free[packet.up] - now
 
 
+class Police(Behaviour):
+    """A token bucket for each direction, over all that matches: what exceeds it vanishes at once, and nothing waits.
+
+    `rate` is bits a second, `burst` bytes; sizes are those of IP packets.
+    """
+
+    rate: float = 130_000.0
+    burst: float = 8_000.0
+
+    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
+        super().__init__(rng, forge, matches)
+        self._filled: dict[bool, tuple[float, float]] = {}  # bytes that may pass, and when that was so
+
+    def see(self, packet: Packet, now: float) -> float | None:
+        before, at = self._filled.get(packet.up, (self.burst, now))
+        allowed = min(self.burst, before + max(0.0, now - at) * self.rate / 8)
+        passes = len(packet.raw) <= allowed
+        self._filled[packet.up] = (allowed - len(packet.raw) if passes else allowed, max(now, at))
+        return 0.0 if passes else None
+
+
 class Mtu(Behaviour):
     """Longer packets vanish without a word."""
 
@@ -116,257 +136,8 @@ class Fragments(Behaviour):
         return None if packet.is_fragment else 0.0
 
 
-class Name(Behaviour):
-    """A TLS hello that names one of `names` triggers `action` on its flow.
-
-    reset: forged resets to both sides; drop: the hello and all after it vanish; drop_reply: everything the
-    server says vanishes; cut_data: the client's application data vanishes; ban: a reset, and then nothing
-    passes between these two for `seconds`.
-    """
-
-    names: tuple[str, ...] = ()
-    action: str = "reset"
-    seconds: float = 60.0
-
-    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
-        super().__init__(rng, forge, matches)
-        self._marked: set[tuple[str, int, int]] = set()
-        self._banned: dict[str, float] = {}
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if self._banned.get(packet.remote, 0.0) > now:
-            return None
-        if packet.protocol != TCP:
-            return 0.0
-        is_hello = packet.up and packet.payload[:1] == b"\x16" and packet.payload[5:6] == b"\x01"
-        if is_hello and any(name.encode() in packet.payload for name in self.names):
-            self._marked.add(packet.flow)
-            if self.action in ("reset", "ban"):
-                self._reset(packet)
-                self._banned[packet.remote] = now + (self.seconds if self.action == "ban" else 0.0)
-                return None
-        return self._marked_flow(packet) if packet.flow in self._marked else 0.0
-
-    def _marked_flow(self, packet: Packet) -> float | None:
-        if not packet.payload:
-            return 0.0
-        match self.action:
-            case "drop":
-                return None if packet.up else 0.0
-            case "drop_reply":
-                return 0.0 if packet.up else None
-            case "cut_data":
-                return None if packet.up and packet.payload[:1] == b"\x17" else 0.0
-            case _:
-                return 0.0
-
-    def _reset(self, packet: Packet) -> None:
-        sequence, acknowledged = packet.sequence
-        back = (packet.ports[1], packet.ports[0])
-        said = sequence + len(packet.payload)
-        self.forge(
-            packets.tcp(packet.dst, packet.src, back, (acknowledged, said), RST | ACK, ttl=61), False, 0.0005
-        )
-        self.forge(packets.tcp(packet.src, packet.dst, packet.ports, (sequence, 0), RST), True, 0.0005)
-
-
-class QuicName(Behaviour):
-    """A QUIC Initial whose decrypted hello names one of `names` makes its flow vanish."""
-
-    names: tuple[str, ...] = ()
-
-    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
-        super().__init__(rng, forge, matches)
-        self._marked: set[tuple[str, int, int]] = set()
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if packet.protocol != UDP:
-            return 0.0
-        if packet.up and packet.payload[:1] and packet.payload[0] & 0xF0 == 0xC0:
-            hello = _initial(packet.payload)
-            if any(name.encode() in hello for name in self.names):
-                self._marked.add(packet.flow)
-        return None if packet.flow in self._marked else 0.0
-
-
-def _initial(datagram: bytes) -> bytes:
-    """The plain payload of a QUIC v1 Initial packet of a client (RFC 9001 section 5)."""
-    from aioquic._buffer import Buffer
-    from aioquic.quic.crypto import CryptoPair
-    from aioquic.quic.packet import pull_quic_header
-
-    try:
-        buffer = Buffer(data=datagram)
-        header = pull_quic_header(buffer)
-        crypto = CryptoPair()
-        crypto.setup_initial(cid=header.destination_cid, is_client=False, version=1)
-        at = buffer.tell()
-        plain: bytes = crypto.decrypt_packet(datagram[: header.packet_length], at, 0)[1]
-    except Exception:
-        return b""
-    return plain
-
-
-class Hello(Behaviour):
-    """TLS hellos that offer more than `ciphers` cipher suites vanish: one program's fingerprint, whatever the name."""
-
-    ciphers: int = 10
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        said = packet.payload
-        if packet.protocol != TCP or not packet.up or said[:1] != b"\x16" or said[5:6] != b"\x01":
-            return 0.0
-        at = (
-            44 + said[43]
-        )  # record and handshake headers, version, random, session id (RFC 8446 section 4.1.2)
-        offered = int.from_bytes(said[at : at + 2], "big") // 2
-        return None if offered > self.ciphers else 0.0
-
-
-class Ban(Behaviour):
-    """The first datagram to an address passes, and then nothing does between it and the client for `seconds`."""
-
-    seconds: float = 600.0
-
-    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
-        super().__init__(rng, forge, matches)
-        self._until: dict[str, float] = {}
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if self._until.get(packet.remote, 0.0) > now:
-            return None
-        if packet.up and packet.protocol == UDP:
-            self._until[packet.remote] = now + self.seconds
-        return 0.0
-
-
-class Gateway(Behaviour):
-    """A home router that meddles with STUN: its answers name the router's own idea of the client's address."""
-
-    address: str = "192.168.77.2"
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if packet.up or packet.protocol != UDP or packet.version != 4:
-            return 0.0
-        try:
-            answer = decode(packet.payload)
-        except Malformed:
-            return 0.0
-        if answer.address(Attribute.XOR_MAPPED_ADDRESS) is None:
-            return 0.0
-        false = (Attribute.XOR_MAPPED_ADDRESS, pack_address(self.address, 4242, answer.transaction))
-        said = Message(answer.method, answer.class_, answer.transaction, (false,)).encode()
-        self.forge(packets.udp(packet.src, packet.dst, packet.ports, said), False, 0.0005)
-        return None
-
-
-class Datagrams(Behaviour):
-    """UDP datagrams that look like `shape` (stun or quic) vanish."""
-
-    shape: str = "stun"
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if packet.protocol != UDP:
-            return 0.0
-        payload = packet.payload
-        like = {
-            "stun": payload[4:8] == b"\x21\x12\xa4\x42",
-            "quic": bool(payload) and payload[0] & 0xC0 == 0xC0,
-        }
-        return None if like[self.shape] else 0.0
-
-
 class Everything(Behaviour):
     """Whatever matches vanishes."""
 
     def see(self, packet: Packet, now: float) -> float | None:
         return None
-
-
-class DnsLie(Behaviour):
-    """A false answer races the true one; `block` also swallows the question."""
-
-    names: tuple[str, ...] = ()
-    answer: str = "10.10.34.36"
-    block: bool = False
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if not packet.up or packet.protocol != UDP or packet.ports[1] != 53:
-            return 0.0
-        query = _query(packet.payload)
-        if query is None or query.question[0].name.to_text(omit_final_dot=True) not in self.names:
-            return 0.0
-        lie = dns.message.make_response(query)
-        lie.flags |= dns.flags.RA
-        if query.question[0].rdtype == dns.rdatatype.A:
-            lie.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", self.answer))
-        back = (packet.ports[1], packet.ports[0])
-        self.forge(packets.udp(packet.dst, packet.src, back, lie.to_wire(), ttl=117), False, 0.001)
-        return None if self.block else 0.0
-
-
-def _query(payload: bytes) -> dns.message.Message | None:
-    try:
-        message = dns.message.from_wire(payload)
-    except Exception:
-        return None
-    return message if message.question and not message.flags & dns.flags.QR else None
-
-
-class DnsTrouble(Behaviour):
-    """A name server that is slow, loses the first question of each socket, or is not there over UDP."""
-
-    seconds: float = 0.0
-    lose_first: bool = False
-    udp_truncates: bool = False
-
-    def __init__(self, rng: random.Random, forge: Forge, matches: Matches) -> None:
-        super().__init__(rng, forge, matches)
-        self._seen: set[tuple[str, int, bytes]] = set()
-
-    def see(self, packet: Packet, now: float) -> float | None:
-        if packet.protocol != UDP or packet.remote_port != 53 or len(packet.payload) < 12:
-            return 0.0
-        if packet.up:
-            key = (packet.src, packet.ports[0], packet.payload[12:])
-            if self.lose_first and key not in self._seen:
-                self._seen.add(key)
-                return None
-            if self.udp_truncates:
-                self._truncate(packet)
-                return None
-            return 0.0
-        return self.seconds
-
-    def _truncate(self, packet: Packet) -> None:
-        query = _query(packet.payload)
-        if query is None:
-            return
-        answer = dns.message.make_response(query)
-        answer.flags |= dns.flags.TC
-        back = (packet.ports[1], packet.ports[0])
-        self.forge(packets.udp(packet.dst, packet.src, back, answer.to_wire()), False, 0.001)
-
-
-KINDS: dict[str, type[Behaviour]] = {
-    "delay": Delay, "loss": Loss, "burst_loss": BurstLoss, "rate": Rate, "mtu": Mtu, "fragments": Fragments,
-    "name": Name, "quic_name": QuicName, "datagrams": Datagrams, "drop": Everything, "dns_lie": DnsLie,
-    "dns_trouble": DnsTrouble, "hello": Hello, "ban": Ban, "gateway": Gateway,
-}  # fmt: skip
-
-
-def build(settings: dict[str, Any], rng: random.Random, forge: Forge) -> Behaviour:
-    """A behaviour from its table in a scenario file. Raises KeyError for a word it does not know."""
-    rest = dict(settings)
-    kind = KINDS[rest.pop("do")]
-    matching = {
-        key: rest.pop(key) for key in ("hosts", "protocol", "direction", "port", "family") if key in rest
-    }
-    if "hosts" in matching:
-        matching["hosts"] = tuple(matching["hosts"])
-    behaviour = kind(rng, forge, Matches(**matching))
-    for key, value in rest.items():
-        if not hasattr(kind, key):
-            raise KeyError(f"{kind.__name__} has no {key}")
-        setattr(behaviour, key, tuple(value) if isinstance(value, list) else value)
-    return behaviour

@@ -1,12 +1,18 @@
-"""IP, TCP and UDP as bytes: as much as a middlebox reads and forges (RFC 791, 8200, 9293, 768)."""
+"""Packets as bytes: as much as a middlebox reads and forges of IP, TCP and UDP, and reads of QUIC and STUN."""
 
 import ipaddress
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 TCP, UDP = 6, 17
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+_COOKIE = b"\x21\x12\xa4\x42"
+
+
+@lru_cache(4096)
+def _text(address: bytes) -> str:
+    return str(ipaddress.ip_address(address))
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,11 @@ class Packet:
 
     @cached_property
     def src(self) -> str:
-        return str(ipaddress.ip_address(self.raw[12:16] if self.version == 4 else self.raw[8:24]))
+        return _text(self.raw[12:16] if self.version == 4 else self.raw[8:24])
 
     @cached_property
     def dst(self) -> str:
-        return str(ipaddress.ip_address(self.raw[16:20] if self.version == 4 else self.raw[24:40]))
+        return _text(self.raw[16:20] if self.version == 4 else self.raw[24:40])
 
     @cached_property
     def remote(self) -> str:
@@ -80,6 +86,39 @@ class Packet:
     @cached_property
     def flags(self) -> int:
         return self.raw[self._header + 13] if self.protocol == TCP else 0
+
+
+def quic_initial(datagram: bytes) -> bytes:
+    """The plain payload of a QUIC v1 Initial packet of a client (RFC 9001 section 5), empty if it is none."""
+    from aioquic._buffer import Buffer
+    from aioquic.quic.crypto import CryptoPair
+    from aioquic.quic.packet import pull_quic_header
+
+    try:
+        buffer = Buffer(data=datagram)
+        header = pull_quic_header(buffer)
+        crypto = CryptoPair()
+        crypto.setup_initial(cid=header.destination_cid, is_client=False, version=1)
+        at = buffer.tell()
+        plain: bytes = crypto.decrypt_packet(datagram[: header.packet_length], at, 0)[1]
+    except Exception:
+        return b""
+    return plain
+
+
+def stun(datagram: bytes) -> tuple[int, frozenset[int]] | None:
+    """Message type and attribute types (RFC 8489 section 5), None without the cookie.
+
+    As filters read it: nothing has to fit, what is cut off counts as far as it goes.
+    """
+    if len(datagram) < 20 or datagram[0] & 0xC0 or datagram[4:8] != _COOKIE:
+        return None
+    found, at = set(), 20
+    while at + 4 <= len(datagram):
+        kind, length = struct.unpack_from("!HH", datagram, at)
+        found.add(kind)
+        at += 4 + length + -length % 4
+    return int.from_bytes(datagram[:2], "big"), frozenset(found)
 
 
 def tcp(

@@ -1,4 +1,4 @@
-"""Listens on the addresses of a world with STUN, TURN, QUIC, WebSocket and bare TCP.
+"""Listens on the addresses of a world with STUN, TURN, DTLS, QUIC, WebSocket, messengers' relays and bare TCP.
 
 python -m tests.lab.responder SETTINGS.json      prints "ready" when everything listens
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from probe.demo.certificates import Authority
+from probe.demo.relays import DtlsRelay, ReflectorRelay, echo_reply, reflector_stream
 from probe.demo.stand_ins import Address, Datagrams, WebServer, relay_reply
 from probe.failure import Malformed
 from probe.stun_message import COOKIE, Attribute, Message, Method, decode, error
@@ -79,20 +80,28 @@ async def listen(endpoint: dict[str, Any], settings: dict[str, Any]) -> None:
     loop = asyncio.get_running_loop()
     kind, ip, port, host = (endpoint[key] for key in ("kind", "ip", "port", "host"))
     reply = microsoft_reply if endpoint["dialect"] == "microsoft" else relay_reply(endpoint["realm"])
-    if kind == "relay":
+    protocols: dict[str, Callable[[], asyncio.DatagramProtocol]] = {
+        "relay": lambda: Datagrams(reply),
+        "reflector": ReflectorRelay,
+        "echo": lambda: Datagrams(echo_reply()),
+        "dtls": lambda: DtlsRelay(Authority("Relays").issue(host)),
+        "quic": lambda: _quic(host, settings),
+    }
+    if kind in protocols:
         sock = listening(ip, port, socket.SOCK_DGRAM)
-        await loop.create_datagram_endpoint(lambda: Datagrams(reply), sock=sock)
-    elif kind == "quic":
-        from aioquic.asyncio.server import QuicServer
-        from aioquic.quic.configuration import QuicConfiguration
-
-        configuration = QuicConfiguration(is_client=False, alpn_protocols=["h3"])
-        certificate, key = (Path(settings["keys"]) / f"{host}.{end}" for end in ("crt", "key"))
-        configuration.load_cert_chain(certificate, key)
-        sock = listening(ip, port, socket.SOCK_DGRAM)
-        await loop.create_datagram_endpoint(lambda: QuicServer(configuration=configuration), sock=sock)
+        await loop.create_datagram_endpoint(protocols[kind], sock=sock)
     else:
         await _stream(kind, listening(ip, port, socket.SOCK_STREAM), host, reply, settings)
+
+
+def _quic(host: str, settings: dict[str, Any]) -> asyncio.DatagramProtocol:
+    from aioquic.asyncio.server import QuicServer
+    from aioquic.quic.configuration import QuicConfiguration
+
+    configuration = QuicConfiguration(is_client=False, alpn_protocols=["h3"])
+    certificate, key = (Path(settings["keys"]) / f"{host}.{end}" for end in ("crt", "key"))
+    configuration.load_cert_chain(certificate, key)
+    return QuicServer(configuration=configuration)
 
 
 def inspecting(folder: Path) -> ssl.SSLContext:
@@ -134,6 +143,8 @@ async def _stream(
         await asyncio.start_server(WebServer({}).serve, sock=sock, ssl=tls)
     elif kind == "tcp":
         await asyncio.start_server(silent_stream, sock=sock)
+    elif kind == "reflector-tcp":
+        await asyncio.start_server(reflector_stream, sock=sock)
     else:
         await asyncio.start_server(lambda r, w: relay_stream(r, w, reply), sock=sock, ssl=context)
 

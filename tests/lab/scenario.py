@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.lab.network import Conditions, network
+from tests.lab.network import LAB_CONFIGS, Conditions, network
 from tests.lab.topology import CLIENTS
 
 FOLDER = Path(__file__).parent.parent / "scenarios"
+CATALOGUES = {"lab": LAB_CONFIGS, "shipped": FOLDER.parent.parent / "configs"}
 PURPOSES = ("messaging", "calls", "web")
 
 
@@ -32,7 +33,9 @@ class Scenario:
     title: str
     conditions: Conditions
     expected: Expected
-    arguments: tuple[str, ...] = ()  # to `probe run`
+    arguments: tuple[str, ...] = ()  # to `probe run`, services too
+    catalogue: str = "lab"  # or "shipped": the project's own, with the lab's trust anchors
+    shorten: float | None = None  # what media profiles last, as a share; None: ten seconds at most
 
     @property
     def is_confounder(self) -> bool:
@@ -54,7 +57,7 @@ class Outcome:
 
 
 def load(path: Path) -> Scenario:
-    """Read a scenario file. Raises TypeError for a condition that does not exist."""
+    """Read a scenario file. Raises TypeError for a condition, KeyError for a catalogue that does not exist."""
     table = tomllib.loads(path.read_text())
     wanted = table["expect"]
     regime = wanted.get("regime", "normal")
@@ -68,6 +71,8 @@ def load(path: Path) -> Scenario:
         title=table["title"],
         conditions=Conditions(**table.get("conditions", {})),
         arguments=tuple(table.get("arguments", ())),
+        catalogue=table.get("catalogue", "lab"),
+        shorten=table.get("shorten"),
         expected=Expected(
             regime=(regime,) if isinstance(regime, str) else tuple(regime),
             services=services,
@@ -87,7 +92,8 @@ def perform(scenario: Scenario, *, prefix: str, seed: int = 0) -> Outcome:
     """Build the network, run the probe, compare. With the first seed, what `probe show` writes is searched too."""
     import json
 
-    with network(prefix, scenario.conditions, seed=seed) as lab:
+    configs = CATALOGUES[scenario.catalogue]
+    with network(prefix, scenario.conditions, configs=configs, seed=seed, shorten=scenario.shorten) as lab:
         done = lab.probe("run", "--json", "--seed", str(seed), *scenario.arguments)
         if done.returncode not in (0, 1):
             raise RuntimeError(f"exit {done.returncode}: {done.stderr.decode()[-2000:]}")

@@ -1,168 +1,30 @@
-"""Real servers for a world: nginx, unbound and coturn from Debian, and what only Python can stand in for."""
+"""Real servers for a world: nginx, unbound, coturn and a far end, and what only Python can stand in for."""
 
-import ipaddress
 import json
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from probe.demo.certificates import Authority
-from tests.lab.topology import HOME4, RESOLVER4, RESOLVER6, Topology, sh
-from tests.lab.world import Endpoint, Page, World
+from tests.lab.server_files import Keys, far_end_config, listen, made_up, origin_texts, unbound_config
+from tests.lab.topology import (
+    FAR_END,
+    FAR_HOST,
+    FAR_SECRET,
+    FAR_TURN,
+    FAR_TURN_HOST,
+    RESOLVER4,
+    RESOLVER6,
+    Topology,
+    sh,
+)
+from tests.lab.world import Endpoint, World
 
-_DAY = timedelta(days=1)
 _RESOLVER_NAMES = ("cloudflare-dns.com", "dns.google", "dns.quad9.net")
-
-
-class Keys:
-    """Certificates by host, as files."""
-
-    def __init__(self, folder: Path, authority: Authority, special: Mapping[str, str]) -> None:
-        self.folder, self.authority, self._special = folder, authority, special
-        self._stranger = Authority("Some Other Root")
-        self._made: set[str] = set()
-
-    def make(self, name: str, *names: str) -> str:
-        """Mint the certificate of a host; returns the path without its ending."""
-        if name not in self._made:
-            self._made.add(name)
-            match self._special.get(name):
-                case "expired":
-                    issued = self.authority.issue(*(names or (name,)), valid=(-90 * _DAY, -2 * _DAY))
-                case "stranger":
-                    issued = self._stranger.issue(*(names or (name,)))
-                case _:
-                    issued = self.authority.issue(*(names or (name,)))
-            issued.write(self.folder, name)
-        return str(self.folder / name)
-
-
-def _listen(ip: str, port: int) -> str:
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
-
-def _location(path: str, page: Page, folder: Path) -> str:
-    where = path.split("?")[0]
-    headers = " ".join(f'add_header {name} "{value}" always;' for name, value in page.headers.items())
-    if page.size:
-        file = folder / f"body-{page.size}"
-        file.write_bytes(b"0123456789abcdef" * (page.size // 16))
-        return f"location = {where} {{ alias {file}; }}"
-    body = f' "{page.body}"' if page.status not in (204, 304) else ""
-    return f"location = {where} {{ {headers} return {page.status}{body}; }}"
-
-
-def nginx_config(
-    folder: Path, endpoints: Iterable[Endpoint], pages: Mapping[str, Mapping[str, Page]], keys: Keys,
-    statuses: Mapping[str, int], rejecting: Iterable[str] = (),
-) -> str:  # fmt: skip
-    """One server block for each host that speaks HTTP."""
-    by_host: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-    for endpoint in endpoints:
-        if endpoint.kind in ("web", "plain"):
-            by_host[(endpoint.host, endpoint.kind)].append(endpoint)
-    blocks = []
-    for (host, kind), listening in sorted(by_host.items()):
-        tls = " ssl http2" if kind == "web" else ""
-        lines = [f"listen {_listen(e.ip, e.port)}{tls};" for e in listening]
-        if kind == "web":
-            pem = keys.make(host)
-            lines.append(
-                f"ssl_certificate {pem}.crt; ssl_certificate_key {pem}.key; ssl_protocols TLSv1.2 TLSv1.3;"
-            )
-        if host in rejecting:
-            lines.append("ssl_reject_handshake on;")
-        if host in statuses:
-            lines.append(f"location / {{ return {statuses[host]}; }}")
-        else:
-            if kind == "web":  # as delivery networks do, so that visitors learn their address
-                lines.append('location = /cdn-cgi/trace { return 200 "fl=1\\nip=$remote_addr\\nts=1\\n"; }')
-            lines += [_location(path, page, folder) for path, page in pages.get(host, {}).items()]
-            if "/" not in pages.get(host, {}):
-                lines.append('location / { return 200 "hello"; }')
-        blocks.append("server { " + "\n  ".join(lines) + " }")
-    return _NGINX.format(folder=folder, servers="\n".join(blocks))
-
-
-_NGINX = """
-user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; default_type text/plain; server_tokens off; server_names_hash_bucket_size 128;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  {servers}
-}}
-"""
-
-_UNBOUND = """
-server:
-  directory: "{folder}"
-  username: ""
-  chroot: ""
-  pidfile: "{folder}/unbound.pid"
-  logfile: "{folder}/unbound.log"
-  use-syslog: no
-  do-daemonize: yes
-  num-threads: 1
-  module-config: "iterator"
-  ip-freebind: yes
-  access-control: 0.0.0.0/0 allow
-  access-control: ::/0 allow
-  so-rcvbuf: 0
-  so-sndbuf: 0
-  {lines}
-  local-zone: "." static
-"""
-
-
-def unbound_config(
-    folder: Path, listening: Iterable[str], zone: Mapping[str, Iterable[str]], texts: Mapping[str, str],
-    policy: Mapping[str, str], extra: Iterable[str] = (),
-) -> str:  # fmt: skip
-    """A name server that knows the zone. `policy` maps names to nxdomain, refuse, deny, or a false address."""
-    lines = [f"interface: {one}" for one in listening] + list(extra)
-    for name, ips in zone.items():
-        said = policy.get(name)
-        if said in ("nxdomain", "refuse", "deny"):
-            lines.append(f'local-zone: "{name}." {"always_" if said != "refuse" else "always_"}{said}')
-            continue
-        # A zone of its own, so that a name without AAAA is NODATA and not NXDOMAIN.
-        lines.append(f'local-zone: "{name}." static')
-        for ip in [said] if said else ips:
-            kind = "AAAA" if ":" in ip else "A"
-            lines.append(f'local-data: "{name}. 60 IN {kind} {ip}"')
-    for name, text in texts.items():
-        lines.append(f"local-data: '{name}. 60 IN TXT \"{text}\"'")
-    return _UNBOUND.format(folder=folder, lines="\n  ".join(lines))
-
-
-def _made_up(ips: Iterable[str]) -> list[str]:
-    """The addresses that DNS64 gives a name without AAAA (RFC 6147): the prefix and the IPv4 address."""
-    known = list(ips)
-    if any(":" in ip for ip in known):
-        return []
-    return [
-        str(ipaddress.IPv6Address(int(ipaddress.ip_address("64:ff9b::")) + int(ipaddress.ip_address(ip))))
-        for ip in known
-    ]
-
-
-def origin_texts() -> dict[str, str]:
-    """What Team Cymru's zones say of the lab's ISP (an invented name, a documentation AS number)."""
-    reverse = ".".join(reversed(HOME4.split(".")))
-    nibbles = ".".join(reversed(ipaddress.ip_address("2a00:1370:1:77::2").exploded.replace(":", "")))
-    return {
-        f"{reverse}.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
-        f"{nibbles}.origin6.asn.cymru.com": "64500 | 2a00:1370::/32 | RU | ripencc | 2008-01-01",
-        "53.0.140.85.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
-        "AS64500.asn.cymru.com": "64500 | RU | ripencc | 2004-01-01 | LAB-ISP - Laboratory ISP, RU",
-    }
+_PATIENCE = 20.0  # seconds for a server to listen
 
 
 class Servers:
@@ -184,10 +46,11 @@ class Servers:
         self.topology.run(namespace, "unbound", "-c", str(file))
 
     def box(
-        self, name: str, inner: str, outer: str, device: str, *, behaviours: list[dict[str, Any]], seed: int
-    ) -> None:
-        """Join two namespaces by a TUN device in each, with behaviours in between."""
-        ends = {"inner": inner, "outer": outer, "device": device}
+        self, name: str, inner: str, outer: str, device: str, *, behaviours: list[dict[str, Any]], seed: int,
+        log: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Join two namespaces by a TUN device in each, with behaviours in between; `log` is for tests.lab.truth."""
+        ends = {"inner": inner, "outer": outer, "device": device, "log": str(log) if log else ""}
         self.python("box", None, ends | {"behaviours": behaviours, "seed": seed}, name=name)
 
     def tayga(self, namespace: str) -> None:
@@ -219,30 +82,58 @@ class Servers:
             raise RuntimeError((self._folder / f"{name}.err").read_text())
         process.stdout.close()
 
-    def coturn(self, namespace: str, endpoints: list[Endpoint], keys: Keys) -> None:
-        """Start a coturn on these addresses: STUN and TURN over UDP and TCP, TLS where asked for."""
-        plain = sorted({e.ip for e in endpoints})
+    def coturn(
+        self, namespace: str, endpoints: list[Endpoint], keys: Keys, *, secret: str = "", name: str = "coturn"
+    ) -> None:
+        """Start a coturn on these addresses: STUN and TURN over UDP and TCP, TLS where asked for.
+
+        With a secret it takes time-limited credentials made from it (`use-auth-secret`), else the user "lab".
+        """
+        ips = sorted({e.ip for e in endpoints})
+        relaying = {":" in ip: ip for ip in ips}.values()  # one address of each family
         ports = {e.port for e in endpoints if e.kind == "relay"}
         tls_ports = {e.port for e in endpoints if e.kind == "relay-tls"}
-        command = [
-            "turnserver",
-            "-n",
-            "--no-cli",
-            "--lt-cred-mech",
-            "--realm=lab.example",
-            "--user=lab:secret",
-        ]
-        command += [f"--listening-ip={ip}" for ip in plain] + [f"--relay-ip={ip}" for ip in plain[:1]]
+        who = ["--use-auth-secret", f"--static-auth-secret={secret}"] if secret else ["--user=lab:secret"]
+        command = ["turnserver", "-n", "--no-cli", "--lt-cred-mech", "--realm=lab.example", *who]
+        command += [f"--listening-ip={ip}" for ip in ips] + [f"--relay-ip={ip}" for ip in relaying]
         command += [f"--listening-port={next(iter(ports), 3478)}", "--no-dtls", "--log-file=stdout"]
         if tls_ports:
             pem = keys.make(next(e.host for e in endpoints if e.kind == "relay-tls"))
             command += [f"--tls-listening-port={tls_ports.pop()}", f"--cert={pem}.crt", f"--pkey={pem}.key"]
         else:
             command.append("--no-tls")
-        log = (self._folder / "coturn.log").open("wb")
+        self._background(namespace, name, command)
+
+    def far_end(self, keys: Keys, down: Collection[str]) -> None:
+        """Start the real far end and a coturn beside it, and wait until both listen."""
+        net = self.topology.net
+        self.topology.own(net, [*FAR_END, *FAR_TURN])
+        if FAR_TURN_HOST not in down:
+            endpoints = [Endpoint(kind, ip, port, FAR_TURN_HOST) for ip in FAR_TURN
+                         for kind, port in (("relay", 3478), ("relay-tls", 5349))]  # fmt: skip
+            self.coturn(net, endpoints, keys, secret=FAR_SECRET, name="far-turn")
+            for ip in FAR_TURN:  # before the far end, which asks it when it starts
+                self._await(net, ip, 5349)
+        if FAR_HOST not in down:
+            file = self._folder / "far-end.toml"
+            file.write_text(far_end_config(keys))
+            self._background(net, "far-end", [sys.executable, "-m", "probe", "far-end", str(file)])
+            for ip in FAR_END:
+                self._await(net, ip, 443)
+
+    def _background(self, namespace: str, name: str, command: list[str]) -> None:
+        log = (self._folder / f"{name}.log").open("wb")
         subprocess.Popen(
             ["ip", "netns", "exec", namespace, *command], stdout=log, stderr=log, cwd=self._folder
         )
+
+    def _await(self, namespace: str, ip: str, port: int) -> None:
+        """Until somebody listens on TCP there. Raises TimeoutError."""
+        until = time.monotonic() + _PATIENCE
+        while not self.topology.run(namespace, "ss", "-Hltn", f"src {listen(ip, port)}"):
+            if time.monotonic() > until:
+                raise TimeoutError(f"nobody listens on {listen(ip, port)}")
+            time.sleep(0.05)
 
     def public_resolvers(self, world: World, keys: Keys) -> None:
         """The resolvers of probe.toml, all one unbound."""
@@ -268,7 +159,7 @@ class Servers:
         folder.mkdir()
         zone = world.zone | {"whoami.akamai.net": [RESOLVER4]}
         if nat64:
-            zone = {name: [*ips, *_made_up(ips)] for name, ips in zone.items()}
+            zone = {name: [*ips, *made_up(ips)] for name, ips in zone.items()}
         config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, origin_texts(), policy)
         self.unbound(self.topology.isp, "isp-unbound", config)
 

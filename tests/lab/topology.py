@@ -1,15 +1,21 @@
 """client - home (NAT) - isp - box - net: namespaces of one lab, made and removed by name."""
 
 import contextlib
+import ctypes
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+_CLONE_NEWNET = 0x40000000
 CLIENT4, CLIENT6 = "192.168.77.2", "2a00:1370:1:77::2"
 HOME4 = "85.140.1.2"  # what the internet sees of the client
 RESOLVER4, RESOLVER6 = "85.140.0.53", "2a00:1370::53"
 CGNAT4 = "85.140.0.9"  # what the internet sees behind a carrier's translation
 VPN4, ROAMED4 = "10.8.0.2", "192.168.77.9"  # the client inside a tunnel, and in another network
+# The far end and the TURN server beside it, in a range of hosters, each in both families.
+FAR_HOST, FAR_END = "far.lab.example", ("5.61.80.1", "2a03:b0c0:2::1")
+FAR_TURN_HOST, FAR_TURN = "turn.lab.example", ("5.61.80.2", "2a03:b0c0:2::2")
+FAR_SECRET = "a secret of the laboratory"
 CLIENTS = (CLIENT4, CLIENT6, HOME4, CGNAT4, VPN4, ROAMED4)  # must be in nothing that is written
 
 
@@ -21,6 +27,18 @@ def sh(*command: str, **more: str) -> str:
     return done.stdout
 
 
+def _resolv(namespace: str) -> Path:
+    return Path("/etc/netns") / namespace / "resolv.conf"  # where `ip netns exec` looks
+
+
+def enter(namespace: str) -> None:
+    """Move this thread, and what it starts, into a network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path(f"/var/run/netns/{namespace}").open("rb") as file:
+        if libc.setns(file.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+
+
 class Topology:
     """The namespaces of one lab. `prefix` keeps labs that run side by side apart."""
 
@@ -29,7 +47,6 @@ class Topology:
             f"{prefix}-{r}" for r in ("client", "home", "isp", "net")
         )
         self.families = families
-        self._resolv = Path("/etc/netns") / self.client
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -66,12 +83,14 @@ class Topology:
             self.run(self.client, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1:77::1")
         self.run(self.home, "ip", "-6", "route", "add", "default", "via", "2a00:1370:1::1")
         self.run(self.isp, "ip", "-6", "route", "add", "2a00:1370:1:77::/64", "via", "2a00:1370:1::2")
-        self.resolver(RESOLVER4)
+        self.resolver(self.client, RESOLVER4)
+        self.resolver(self.net, "8.8.8.8")
 
-    def resolver(self, ip: str) -> None:
-        """Whom the client's system asks."""
-        self._resolv.mkdir(parents=True, exist_ok=True)
-        (self._resolv / "resolv.conf").write_text(f"nameserver {ip}\noptions timeout:5 attempts:2\n")
+    def resolver(self, namespace: str, ip: str) -> None:
+        """Whom the system there asks."""
+        file = _resolv(namespace)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"nameserver {ip}\noptions timeout:5 attempts:2\n")
 
     def connect(self) -> None:
         """Routes through the box's devices; every address of the internet is local in `net`."""
@@ -86,6 +105,11 @@ class Topology:
         self.run(self.net, "ip", "route", "add", "85.140.0.0/16", "dev", "wan0")
         self.run(self.net, "ip", "-6", "route", "add", "2a00:1370::/32", "dev", "wan0")
 
+    def own(self, namespace: str, ips: Sequence[str]) -> None:
+        """Addresses that programs find when they look which ones the machine has, as WebRTC does."""
+        for ip in ips:
+            self.run(namespace, "ip", "addr", "add", f"{ip}/{128 if ':' in ip else 32}", "dev", "lo")
+
     def filter(self, namespace: str, rules: str) -> None:
         """Load an nftables rule set."""
         sh("ip", "netns", "exec", namespace, "nft", "-f", "-", stdin=rules)
@@ -99,9 +123,9 @@ class Topology:
         for name in self.namespaces:
             with contextlib.suppress(RuntimeError):
                 sh("ip", "netns", "del", name)
-        with contextlib.suppress(OSError):
-            (self._resolv / "resolv.conf").unlink()
-            self._resolv.rmdir()
+            with contextlib.suppress(OSError):
+                _resolv(name).unlink()
+                _resolv(name).parent.rmdir()
 
     def _link(
         self, one: str, other: str, ours: Sequence[str], theirs: Sequence[str], name: str = "eth0"

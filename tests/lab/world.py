@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from probe.catalogue import Catalogue, Control, Target
 from probe.record import is_address
-from probe.steps import Dns, Http, Quic, Stun, Tls, Turn
+from probe.steps import Dns, Dtls, Echo, Http, Quic, Reflector, Stun, Tls, Turn
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
 HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
@@ -14,7 +14,8 @@ HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One listening socket: how it speaks (web, plain, socket, tcp, relay, relay-tcp, relay-tls, quic)."""
+    """One listening socket: how it speaks (web, plain, socket, tcp, relay, relay-tcp, relay-tls, quic, reflector,
+    reflector-tcp, echo, dtls)."""
 
     kind: str
     ip: str
@@ -64,7 +65,9 @@ class World:
         for ip in ips:
             for endpoint in _endpoints(target, ip):
                 key = (ip, endpoint.port, _protocol(endpoint.kind))
-                if key not in self.endpoints or self.endpoints[key].realm == "lab.example":
+                known = self.endpoints.get(key)
+                # A relay that speaks DTLS answers STUN too; the other way round it does not.
+                if known is None or (known.realm == "lab.example" and known.kind != "dtls"):
                     self.endpoints[key] = endpoint
         for step in target.steps:
             if isinstance(step, Http):
@@ -112,28 +115,44 @@ def of(catalogue: Catalogue) -> World:
 
 
 def _protocol(kind: str) -> str:
-    return "udp" if kind in ("relay", "quic") else "tcp"
+    return "udp" if kind in ("relay", "quic", "reflector", "echo", "dtls") else "tcp"
 
 
 def _endpoints(target: Target, ip: str) -> list[Endpoint]:
-    steps = target.steps
-    last = steps[-1]
+    last = target.steps[-1]
     realm, dialect = (last.realm or "lab.example", last.dialect) if isinstance(last, Turn) else ("", "")
-    is_tls = any(isinstance(step, Tls) for step in steps)
-    if isinstance(steps[0], Quic):
-        kind = "quic"
-    elif isinstance(last, Stun | Turn):
-        kind = "relay" if len(steps) == 1 else "relay-tls" if is_tls else "relay-tcp"
-    elif isinstance(last, Http) and last.websocket is not None:
-        kind = "socket"
-    elif is_tls:
-        kind = "web"
-    else:
-        kind = "plain" if isinstance(last, Http) else "tcp"
+    kind = _of_a_call(target) or _of_the_web(target)
     found = [Endpoint(kind, ip, target.port, target.host or ip, realm or "lab.example", dialect)]
     if kind == "relay":  # as real relays do, it answers TCP too
         found.append(Endpoint("relay-tcp", ip, target.port, target.host or ip, realm or "lab.example"))
     return found
+
+
+def _of_a_call(target: Target) -> str:
+    """How what calls go through speaks, "" for anything else."""
+    first, last = target.steps[0], target.steps[-1]
+    alone = len(target.steps) == 1
+    match last:
+        case Dtls() | Stun(dialect="whatsapp"):
+            return "dtls"
+        case Stun() | Turn():
+            is_tls = any(isinstance(step, Tls) for step in target.steps)
+            return "relay" if alone else "relay-tls" if is_tls else "relay-tcp"
+        case Reflector():
+            return "reflector" if alone else "reflector-tcp"
+        case Echo():
+            return "echo"
+        case _:
+            return "quic" if isinstance(first, Quic) else ""
+
+
+def _of_the_web(target: Target) -> str:
+    last = target.steps[-1]
+    if isinstance(last, Http) and last.websocket is not None:
+        return "socket"
+    if any(isinstance(step, Tls) for step in target.steps):
+        return "web"
+    return "plain" if isinstance(last, Http) else "tcp"
 
 
 def _page(step: Http) -> Page:
@@ -143,8 +162,11 @@ def _page(step: Http) -> Page:
     if step.expect_json:
         page.body = "{}"
         page.headers["content-type"] = "application/json"
+    if step.addresses_within:  # a list of relays
+        relays = [str(ip_network(prefix)[1]) for prefix in step.addresses_within]
+        page.body = "[" + ", ".join(f'\\"{relay}\\"' for relay in relays) + "]"
     if step.expect_sha256:
         page.body = "success\\n"
-    if step.cap >= 32768:
+    if step.cap >= 32768 and not (step.expect_json or step.addresses_within):
         page.size = step.cap
     return page
