@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from probe import __version__, call_follow_up, follow_up, placing, plan
+from probe import __version__, call_follow_up, follow_up, placing, plan, relay_media
 from probe.catalogue import Catalogue, Service
 from probe.lines import Lines
 from probe.lists import Lists
@@ -116,7 +116,11 @@ async def run(
     max_bytes = options.max_bytes or limits.bytes + round(_SPARE * 2 * media.octets)
     watch = Watch(net, _ways(net, catalogue, options))
     families = _families(watch, options)
-    supplies = replace(catalogue.supplies, far_end_key=options.far_end.key if options.far_end else "")
+    supplies = replace(
+        catalogue.supplies,
+        far_end_key=options.far_end.key if options.far_end else "",
+        turn=placing.turn_server(catalogue.settings.turn, started.timestamp()),
+    )
     observer = Observer(net, catalogue.settings.pace, supplies, max_bytes=max_bytes, watch=watch)
     this = _Round(
         catalogue=catalogue,
@@ -270,7 +274,12 @@ async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
         if job.control is not None and job.control.role == "closed":
             break  # its failure is the answer
         if placing.is_media(job.target):
-            legs = call_follow_up.follow_ups(job.target, chains, this.catalogue, first[0])
+            at_far_end = job.target.at == "far-end"
+            legs = (
+                call_follow_up.follow_ups(job.target, chains, this.catalogue, first[0])
+                if at_far_end
+                else relay_media.follow_ups(chains, first[0])
+            )
             continue
         if follow_up.any_broken([chain for chain in chains if chain.variant == "target"]):
             await this.names.wait_for_all(job.target.host, _SLOW_RESOLVERS)

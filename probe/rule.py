@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from probe import call_contrast, contrast
+from probe import call_contrast, contrast, relay_contrast
 from probe.contrast import Case
 from probe.failure import Kind
 from probe.model import State
@@ -39,6 +39,7 @@ class Rule:
         """What the placeholders stand for in this case."""
         kind, change = case.reading.kind, case.reading.change
         more = call_contrast.words(case) if call_contrast.is_test_call(case) else {}
+        more |= relay_contrast.words(case) if relay_contrast.is_relayed(case) else {}
         return more | {
             "step": case.reading.step or "tcp",
             "action": _ACTION.get(kind, "failed") if kind else "failed",

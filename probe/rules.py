@@ -13,6 +13,7 @@ from probe.call_rules import CALL_RULES
 from probe.contrast import SILENCE, Case
 from probe.failure import Kind
 from probe.reading import OWN, identity_shown
+from probe.relay_rules import RELAY_RULES
 from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
 VERSION = 2
@@ -57,6 +58,7 @@ RULES: tuple[Rule, ...] = (
         because="no address of it was tried over this address family",
     ),
     *CALL_RULES,
+    *RELAY_RULES,
     Rule(
         id="changed",
         when=lambda case: case.reading.change is not None,
