@@ -49,7 +49,8 @@ class Target(Setting):
     tests: Literal["default", "extended"] = "default"
     # Where it is: an endpoint of its own, or the far end, if there is one. Then host, port and the TCP and TLS
     # connection that its signalling goes over are the far end's, and `steps` begin after these.
-    at: Literal["endpoint", "far-end"] = "endpoint"
+    # "turn": the TURN server of probe.toml, where there is no far end.
+    at: Literal["endpoint", "far-end", "turn"] = "endpoint"
     host: str = ""
     port: Port = 0
     addresses: tuple[str, ...] = ()  # tried even if the look-up lies
@@ -105,6 +106,18 @@ class FarEnd(Setting):
     trust: str = "system"
 
 
+class Turn(Setting):
+    """A TURN server of yours, to place a call to yourself through where there is no far end."""
+
+    host: str = ""  # empty: none
+    username: str = ""
+    password: str = ""
+    secret: str = ""  # instead of a password: time-limited credentials are made from it
+    udp: Port = 3478  # 0: not offered
+    tcp: Port = 3478
+    tls: Port = 5349
+
+
 class Pace(Setting):
     """How much at once."""
 
@@ -153,6 +166,7 @@ class Settings(Setting):
     limits: Limits = Limits()
     network: Network = Network()
     far_end: FarEnd = FarEnd()
+    turn: Turn = Turn()
     # Addresses to take for public ones although they are not: a lab, an intranet.
     own_networks: tuple[str, ...] = ()
 

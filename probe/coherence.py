@@ -9,7 +9,7 @@ from pathlib import Path
 from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
-from probe.steps import AnyStep, Call, Dns, Http, Media, Quic, ReflectorLoop, Tcp, Tls, Turn
+from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Quic, ReflectorLoop, Tcp, Tls, Turn
 from probe.toml_file import ConfigError
 
 
@@ -76,7 +76,7 @@ def _check_targets(targets: tuple[Target, ...], catalogue: Catalogue, file: str,
 
 
 def _check_place(target: Target, file: str, where: str) -> None:
-    if target.at == "far-end" and (target.host or target.addresses or target.port):
+    if target.at != "endpoint" and (target.host or target.addresses or target.port):
         raise ConfigError(
             file, f"{where}.at", "is the far end, so host, addresses and port are not the target's"
         )
@@ -136,6 +136,10 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
             word = type(step).__name__.lower()
             raise ConfigError(file, key, f'{word} goes to the far end: the target wants at = "far-end"')
         _check_media(step, catalogue, file, key)
+    if isinstance(step, Loop):
+        if target.at != "turn":
+            raise ConfigError(file, key, 'loop goes through the TURN server: the target wants at = "turn"')
+        _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):

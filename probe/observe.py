@@ -16,7 +16,7 @@ from probe.model import Chain, Observation
 from probe.plan import Leg
 from probe.record import Record
 from probe.step import Facts, Flow, Net, Step, Supplies
-from probe.steps import AnyFacts, Call, Media, Quic, Tls
+from probe.steps import AnyFacts, Call, Loop, Media, Quic, ReflectorLoop, Tls
 from probe.watch import Watch
 
 _LOOKUPS = 256
@@ -166,9 +166,9 @@ class _Lanes:
 
 
 def _lanes(leg: Leg, pace: Pace) -> int:
-    if any(isinstance(step, Call) for step in leg.steps):
+    if any(isinstance(step, Call | Loop) for step in leg.steps):
         return pace.media
-    return 1 if any(isinstance(step, Media) for step in leg.steps) else 0
+    return 1 if any(isinstance(step, Media | ReflectorLoop) for step in leg.steps) else 0
 
 
 def chain_of(leg: Leg, observations: list[Observation], *, detour: bool = False) -> Chain:

@@ -88,14 +88,14 @@ def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options) ->
         for target in service.targets
         if target.tier in options.tiers
         and _wanted(target, options)
-        and (placed := place(target, options.far_end))
+        and (placed := place(target, options.far_end, catalogue.settings.turn))
     ]
     calls = any(is_media(job.target) for job in chosen)
     chosen += [
         Job(service="", target=placed)
         for control in catalogue.controls
         if control.tier in options.tiers and not control.country and (calls or control.at == "endpoint")
-        if (placed := place(control, options.far_end))
+        if (placed := place(control, options.far_end, catalogue.settings.turn))
     ]
     random.Random(options.seed).shuffle(chosen)
     return chosen

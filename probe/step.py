@@ -105,15 +105,27 @@ class Facts(Record, tag_field="step", tag=lambda name: name.removesuffix("Facts"
     """What a step learned."""
 
 
+class TurnAccess(Record):
+    """A TURN server that takes these credentials; ports, 0 where a transport is not offered."""
+
+    host: str
+    username: str
+    password: str
+    udp: int = 0
+    tcp: int = 0
+    tls: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Supplies:
-    """What steps use that the catalogue holds: trust anchors (PEM texts), shapes and profiles by name; and the key
-    that the operator of the far end gave out."""
+    """What steps use that the catalogue holds: trust anchors (PEM texts), shapes and profiles by name, a TURN server;
+    and the key that the operator of the far end gave out."""
 
     anchors: Mapping[str, str] = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     far_end_key: str = ""
+    turn: TurnAccess | None = None
 
 
 @dataclass(slots=True)

@@ -28,10 +28,10 @@ from probe.far_end.protocol import (
     Ask,
     NewFlow,
     Refusal,
-    Turn,
 )
 from probe.far_end.tickets import Refused, Session
 from probe.record import Record
+from probe.step import TurnAccess
 
 R = TypeVar("R", bound=Record)
 _SDP = "application/sdp"
@@ -205,7 +205,7 @@ def _key(request: Request) -> bytes | None:
     return bytes.fromhex(text)
 
 
-def _links(turn: Turn | None) -> list[str]:
+def _links(turn: TurnAccess | None) -> list[str]:
     """The TURN server as RFC 9725 section 4.6 hands it out."""
     if turn is None:
         return []

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from probe import __version__
 from probe.far_end.calls import Calls
 from probe.far_end.flows import Flows
-from probe.far_end.protocol import VERSION, Most, Turn, Welcome
+from probe.far_end.protocol import VERSION, Most, Welcome
 from probe.far_end.settings import FarEndSettings
 from probe.far_end.tickets import TOKEN_SECONDS, Session, Tickets
 from probe.far_end.turn_server import credentials
+from probe.step import TurnAccess
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class House:
             most=Most(seconds=most.seconds, flows=most.per_session, octets=most.octets),
         )
 
-    def turn(self, session: Session) -> Turn | None:
+    def turn(self, session: Session) -> TurnAccess | None:
         """The TURN server beside, with credentials of this session."""
         server = self.settings.turn
         return None if server is None else credentials(server, session.id, self.wall() + TOKEN_SECONDS)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from probe.record import Record
+from probe.step import TurnAccess
 
 VERSION = 1
 SESSION, FLOWS, CALLS, WHIP, PING = "/v1/session", "/v1/flows", "/v1/calls", "/v1/whip", "/v1/ping"
@@ -20,17 +21,6 @@ class Ask(Record):
     """POST /v1/session: the access key that the operator gave out; empty where anybody may come."""
 
     key: Annotated[str, Meta(max_length=128)] = ""
-
-
-class Turn(Record):
-    """A TURN server beside the far end, with credentials that are good for one session."""
-
-    host: str
-    username: str
-    password: str
-    udp: int = 0  # ports; 0: not offered
-    tcp: int = 0
-    tls: int = 0
 
 
 class Most(Record):
@@ -51,7 +41,7 @@ class Welcome(Record):
     udp: tuple[int, ...] = ()  # ports at which paced flows are echoed
     tcp: tuple[int, ...] = ()
     webrtc: bool = True
-    turn: Turn | None = None
+    turn: TurnAccess | None = None
     most: Most = Most(seconds=180.0, flows=8, octets=50_000_000)
 
 

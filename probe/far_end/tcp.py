@@ -16,7 +16,8 @@ _BACKLOG = 64 * 1024  # bytes that may wait for a slow reader; more is not answe
 def tcp_socket(address: str, port: int) -> socket.socket:
     """A bound socket. Raises OSError."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Told the protocol, the event loop turns off Nagle's delay; an echo must not wait for the next packet.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

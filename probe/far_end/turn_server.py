@@ -9,8 +9,8 @@ import time
 
 from probe.dialogue import Dialogue, converse, listen, send
 from probe.failure import Malformed
-from probe.far_end.protocol import Turn
 from probe.far_end.settings import TurnServer
+from probe.step import TurnAccess
 from probe.stun_message import Attribute, Message, Method, decode, long_term_key
 
 _WAITS = (0.3, 0.6, 1.2)  # seconds after each transmission
@@ -18,11 +18,11 @@ _UDP = b"\x11\0\0\0"  # REQUESTED-TRANSPORT, RFC 8656 section 18.7
 _LONGEST = 2048
 
 
-def credentials(server: TurnServer, name: str, until: float) -> Turn:
+def credentials(server: TurnServer, name: str, until: float) -> TurnAccess:
     """Good until a time of day, as coturn's use-auth-secret reckons it (draft-uberti-behave-turn-rest-00)."""
     username = f"{int(until)}:{name}"
     digest = hmac.digest(server.secret.encode(), username.encode(), "sha1")
-    return Turn(
+    return TurnAccess(
         host=server.host,
         username=username,
         password=base64.b64encode(digest).decode(),
@@ -73,7 +73,7 @@ class _Datagrams:
         return time.monotonic()
 
 
-def _ask(granted: Turn) -> Dialogue[str]:
+def _ask(granted: TurnAccess) -> Dialogue[str]:
     binding = yield from _answered(Message(Method.BINDING, "request", secrets.token_bytes(12)))
     if binding is None:
         return "does not answer a Binding request"

@@ -1,7 +1,6 @@
 """UDP sockets of a far end: raw and non-blocking, drained at each wake-up, answered at once.
 
-asyncio's datagram transport costs half as much again per packet and cannot say when the kernel received it
-(benchmarks/bench_far_end.py). This package is one of the exceptions of docs/adr/0004-one-socket-module.md.
+asyncio's datagram transport cannot say when the kernel received what it hands out, and that is the time which counts.
 """
 
 import asyncio

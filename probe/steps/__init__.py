@@ -7,6 +7,7 @@ from probe.steps.dns import Dns, DnsFacts
 from probe.steps.dtls import Dtls, DtlsFacts
 from probe.steps.echo import Echo, EchoFacts
 from probe.steps.http import Http, HttpFacts
+from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
 from probe.steps.quic import Quic, QuicFacts
 from probe.steps.reflector import Reflector, ReflectorFacts
@@ -17,16 +18,16 @@ from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
 
 AnyStep: TypeAlias = (
-    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop
+    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Http", "HttpFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector", "ReflectorFacts",
-    "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls", "TlsFacts",
-    "Turn", "TurnFacts",
+    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector",
+    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
+    "TlsFacts", "Turn", "TurnFacts",
 ]  # fmt: skip

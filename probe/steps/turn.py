@@ -64,7 +64,9 @@ class Turn(Step):
         facts = self._facts(exchanged)
         if self.realm and facts.code == 401 and facts.realm != self.realm:
             raise Unexpected("a TURN server of somebody else", code="realm", partial=facts)
-        username, password = self._credentials(flow.net.utc().timestamp())
+        username, password = credentials(
+            self.username, self.password, self.secret, flow.net.utc().timestamp()
+        )
         if not username or refused.error_code != 401:
             return facts
         session = _Session(username, password, refused)
@@ -74,13 +76,6 @@ class Turn(Step):
         self, request: Message, *, key: bytes | None = None, padded: bool = True
     ) -> Dialogue[Exchange]:
         return over_udp(request, self.transmissions, key=key, padded=padded)
-
-    def _credentials(self, now: float) -> tuple[str, str]:
-        if not self.secret:
-            return self.username, self.password
-        username = f"{int(now) + _LIFE}:{self.username or 'probe'}"
-        digest = hmac.digest(self.secret.encode(), username.encode(), "sha1")
-        return username, base64.b64encode(digest).decode()
 
     def _facts(self, exchanged: Exchange) -> TurnFacts:
         answer = exchanged.answers[0][0]
@@ -95,6 +90,14 @@ class Turn(Step):
             dialect=self.dialect,
             allocated=answer.class_ == "success",
         )
+
+
+def credentials(username: str, password: str, secret: str, now: float) -> tuple[str, str]:
+    """User name and password; with a secret time-limited ones (draft-uberti-behave-turn-rest section 2.2)."""
+    if not secret:
+        return username, password
+    limited = f"{int(now) + _LIFE}:{username or 'probe'}"
+    return limited, base64.b64encode(hmac.digest(secret.encode(), limited.encode(), "sha1")).decode()
 
 
 def first_request(dialect: Dialect) -> Message:

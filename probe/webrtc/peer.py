@@ -38,6 +38,7 @@ class Peer:
         relay: Relay | None = None, hello: Hello = "library",
     ) -> None:  # fmt: skip
         self.candidates: tuple[str, str] | None = None
+        self._relayed = relay is not None
         self._name = secrets.token_hex(8)
         self._watch = Watch()
         self._carrier = Carrier(clock=clock, on_packet=on_packet, name=self._name)
@@ -74,7 +75,10 @@ class Peer:
             raise Malformed("the offer leaves no choice who begins the handshake")
         chosen = cast(Literal["active", "passive"], forced or setup or "active")
         await self._run("gather", self._agent.gather_candidates())
-        self._agent.take_offered(theirs.candidates)
+        if self._relayed:  # a relay lets in only those whom it was told of
+            await self._agent.take_answered(theirs.candidates)
+        else:
+            self._agent.take_offered(theirs.candidates)
         self._agree(theirs, sends_hello=chosen == "active")
         return self._describe(theirs.lines, chosen)
 
