@@ -1,166 +1,158 @@
-"""Chromium places a call from a far end's own page, as a person would, and both ends say the same of it.
+"""A browser places a call from a far end's own page, as a person would, and both ends say the same of it."""
 
-Driven by plain WebDriver requests (W3C). Everything stays on loopback, names of hosts are not looked up.
-"""
-
-import base64
-import contextlib
-import hashlib
-import json
-import os
 import re
-import shutil
 import ssl
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import httpx
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+import msgspec
 
-from tests.loopback import HERE, ROOT
+from probe.far_end.protocol import Heard
+from tests.far_end.browser import Browser, Served, chromium, far_end, needs_chromium
+from tests.loopback import ROOT
 
-_MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(_MISSING) and not os.environ.get("CI"), reason=f"not installed: {', '.join(_MISSING)}"
-)
-_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # WebDriver section 12.3
-_FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--window-size=360,740",
-    "--allow-loopback-in-peer-connection", f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}",
-)  # fmt: skip
+pytestmark = needs_chromium
+_KEY = "a key of ours"
 
 
 @dataclass(frozen=True)
-class Served:
-    """A far end in a process of its own: its URL, and the hash of its key by which Chromium trusts it."""
+class Seen:
+    """A call that is over: Chromium's last statistics by type, and the far end's log, fetched by somebody else."""
 
-    url: str
-    pin: str
-
-
-@contextmanager
-def far_end(folder: Path, more: str = "") -> Iterator[Served]:
-    issued = ROOT.issue(HERE)
-    certificate, key = issued.write(folder, "far-end")
-    lines = (
-        f'listen = ["{HERE}:0"]',
-        f'media = ["{HERE}"]',
-        f'certificate = "{certificate}"',
-        f'key = "{key}"',
-    )
-    (folder / "far-end.toml").write_text("\n".join((*lines, more)))
-    command = [sys.executable, "-m", "probe", "far-end", str(folder / "far-end.toml")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            said = iter(process.stderr)
-            port = next(found[1] for line in said if (found := re.search(r"^HTTPS is .*:(\d+)\.$", line)))
-            public = x509.load_pem_x509_certificate(issued.certificate).public_key()
-            spki = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            pin = base64.b64encode(hashlib.sha256(spki).digest()).decode()
-            yield Served(f"https://{HERE}:{port}", pin)
-        finally:
-            process.terminate()
+    stats: dict[str, dict[str, Any]]
+    heard: Heard
 
 
-class Browser:
-    """One window, by its WebDriver session."""
+def over(browser: Browser, served: Served) -> Seen:
+    seen, path, token = browser.run("const { call } = callreach; return [call.seen, call.path, call.token]")
+    trust = ssl.create_default_context(cadata=ROOT.pem.decode())
+    header = {"authorization": f"Bearer {token}"}
+    answer = httpx.get(served.url + path, headers=header, verify=trust, trust_env=False)
+    return Seen({one["type"]: one for one in seen}, msgspec.json.decode(answer.content, type=Heard))
 
-    def __init__(self, driver: httpx.Client, session: str) -> None:
-        self._driver, self._session = driver, session
 
-    def ask(self, path: str, body: Any = None) -> Any:
-        """The value that a command gives: GET, or POST with a body."""
-        answer = self._driver.request(
-            "GET" if body is None else "POST", f"/session/{self._session}/{path}", json=body
+def assert_both_say_the_same(seen: Seen) -> None:
+    out, back, report = (seen.stats[f"{kind}-rtp"] for kind in ("outbound", "inbound", "remote-inbound"))
+    (stream,) = seen.heard.streams
+    assert (stream.media, stream.ssrc) == ("audio", out["ssrc"])
+    # The page stops to send before it hangs up, and waits: nothing is on its way any more, and loopback loses nothing.
+    assert out["packetsSent"] == stream.expected == stream.received == back["packetsReceived"] > 100
+    assert out["bytesSent"] == stream.octets == back["bytesReceived"]
+    assert seen.heard.octets_in == seen.heard.octets_out == stream.octets
+    assert (back["packetsLost"], report["packetsLost"]) == (0, 0)
+    # Its last report left up to 1.5 s before the log's last packet came.
+    assert abs(report["jitter"] - stream.jitter) < 0.02
+    assert seen.heard.ended == "closed"
+
+
+def test_a_browser_calls_and_both_ends_say_the_same(tmp_path: Path) -> None:
+    with far_end(tmp_path) as served, chromium(served.pin) as browser:
+        browser.open(f"{served.url}/")
+        browser.click("#choices summary")
+        browser.click("#setup option[value=passive]")
+        browser.click("#call")
+        browser.wait("#time", r"([89]|\d\d) s")
+        during = browser.text("#state"), browser.text("#call"), browser.text("#sent")
+        widths = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
+        browser.click("#call")
+        browser.wait("#call", "Call")
+        seen = over(browser, served)
+        said, round_trip, hello = (browser.text(f"#{name}") for name in ("state", "round-trip", "hello"))
+        trouble, complaints, asked = (
+            browser.text("#trouble"),
+            browser.complaints(),
+            browser.requests(served.url),
         )
-        assert answer.is_success, answer.text
-        return answer.json()["value"]
+        elsewhere = browser.run("return fetch('https://192.0.2.1/').then(() => 'sent', String)")
+        refused = browser.complaints()
 
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.ask("execute/sync", {"script": script, "args": arguments})
-
-    def element(self, selector: str) -> str:
-        return f"element/{self.ask('element', {'using': 'css selector', 'value': selector})[_ELEMENT]}"
-
-    def click(self, selector: str) -> None:
-        self.ask(f"{self.element(selector)}/click", {})
-
-    def text(self, selector: str) -> str:
-        return str(self.ask(f"{self.element(selector)}/text"))
-
-    def wait(self, selector: str, wanted: str, seconds: float = 40.0) -> str:
-        """What an element shows once that matches a pattern."""
-        until = time.monotonic() + seconds
-        while not re.fullmatch(wanted, shown := self.text(selector)):
-            assert time.monotonic() < until, (shown, self.text("main"))
-            time.sleep(0.1)
-        return shown
-
-    def log(self, kind: Literal["browser", "performance"]) -> list[dict[str, Any]]:
-        """What is new in Chromium's log of the console, or of what its pages do."""
-        return list(self.ask("se/log", {"type": kind}))
-
-
-@contextmanager
-def chromium(pin: str, *flags: str) -> Iterator[Browser]:
-    """Chromium with an empty profile that is gone afterwards, as is every process of it."""
-    with TemporaryDirectory(prefix="browser-") as profile:
-        own = dict(os.environ, HOME=profile, TMPDIR=profile)
-        with subprocess.Popen(
-            ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=own,
-            start_new_session=True,
-        ) as process:  # fmt: skip
-            try:
-                assert process.stdout is not None
-                port = next(
-                    found[1] for line in process.stdout if (found := re.search(r" on port (\d+)\.", line))
-                )
-                arguments = (
-                    *_FLAGS,
-                    f"--user-data-dir={profile}",
-                    f"--ignore-certificate-errors-spki-list={pin}",
-                )
-                options = {"args": [*arguments, *flags], "binary": shutil.which("chromium")}
-                wanted = {
-                    "goog:chromeOptions": options,
-                    "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
-                }
-                with httpx.Client(base_url=f"http://{HERE}:{port}", timeout=60, trust_env=False) as driver:
-                    made = driver.post("/session", json={"capabilities": {"alwaysMatch": wanted}})
-                    assert made.is_success, made.text
-                    session = made.json()["value"]["sessionId"]
-                    yield Browser(driver, session)
-                    driver.delete(f"/session/{session}")
-            finally:
-                _end(process.pid)
+    assert during[:2] == ("Connected.", "Hang up")
+    assert int(during[2].removesuffix(" packets")) > 100
+    assert_both_say_the_same(seen)
+    sent = seen.heard.packets_in
+    assert said.startswith(
+        f"All {sent} packets arrived at the server, and all came back. The round trip took "
+    )
+    assert re.fullmatch(r"\d+(\.\d)? ms", round_trip)
+    assert (
+        seen.stats["remote-inbound-rtp"]["roundTripTimeMeasurements"] > 0
+    )  # Chromium had our receiver reports
+    assert (hello, seen.stats["transport"]["dtlsRole"]) == ("by this browser", "client")
+    assert (trouble, complaints) == ("", [])
+    assert {url.removeprefix(served.url).partition("?")[0] for url in asked} > {
+        "/",
+        "/v1/session",
+        "/v1/whip",
+    }
+    assert all(url.startswith(f"{served.url}/") for url in asked)
+    assert widths == [360, 360]
+    # The policy that was not breached is one that would be noticed.
+    assert elsewhere.startswith("TypeError")
+    assert any("Content Security Policy" in one for one in refused)
 
 
-def _end(session: int) -> None:
-    """Kill every process of a session: Chromium's are no children of its driver once that is gone."""
-    for _ in range(100):
-        left = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session(pid) == session]
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        if left in ([], [session]):  # the driver itself is there until it is waited for
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"processes of the browser are left: {left}")
+def test_a_browser_calls_by_keyboard_with_a_key_and_its_microphone(tmp_path: Path) -> None:
+    with far_end(tmp_path, f'keys = ["{_KEY}"]') as served, chromium(served.pin) as browser:
+        browser.open(f"{served.url}/")
+        browser.type("\ue004\ue007")  # Tab, Enter: the first thing on the page is its button
+        refusal = browser.wait("#trouble", ".+")
+        unnamed = browser.unnamed()
+        browser.click("#setup option[value=active]")
+        browser.click("#microphone")
+        browser.run("document.getElementById('key').focus()")
+        browser.type(f"{_KEY}\ue007")
+        browser.wait("#time", r"([3-9]|\d\d) s")
+        audible = browser.run("const { muted, srcObject } = sound; return srcObject.active && !muted")
+        browser.run("document.getElementById('call').focus()")
+        browser.type("\ue007")
+        browser.wait("#call", "Call")
+        seen = over(browser, served)
+        hello, focused = browser.text("#hello"), browser.run("return document.activeElement.id")
+        trouble, complaints = browser.text("#trouble"), browser.complaints()
+
+    assert refusal == "The server refuses: this access key is not known here."
+    assert unnamed == []
+    assert audible
+    assert_both_say_the_same(seen)
+    assert (hello, seen.stats["transport"]["dtlsRole"]) == ("by the server", "server")
+    assert (focused, trouble) == ("call", "")
+    assert [one for one in complaints if "/v1/session" not in one or "401" not in one] == []
 
 
-def _session(pid: int) -> int:
-    with contextlib.suppress(ProcessLookupError):
-        return os.getsid(pid)
-    return 0
+def told(sent: int, heard: tuple[int, int, str] | None, back: int, cut: int | None = None) -> list[Any]:
+    """What a page saw: sent, what the far end's log says (expected, received, why it ended), and what came back."""
+    seen = [{"type": "outbound-rtp", "ssrc": 7, "packetsSent": sent}]
+    if back:
+        seen.append({"type": "inbound-rtp", "packetsReceived": back})
+    stream = heard and {"ssrc": 7, "expected": heard[0], "received": heard[1]}
+    return [seen, heard and {"streams": [stream], "ended": heard[2]}, cut]
+
+
+def test_the_page_says_in_words_what_was_lost_and_where(tmp_path: Path) -> None:
+    up, down = "did not arrive at the server", "did not come back"
+    cases = [
+        ("No packet was sent.", told(0, (0, 0, "closed"), 0)),
+        ("All 9 packets arrived at the server, and all came back.", told(9, (9, 9, "closed"), 9)),
+        ("None of 9 packets arrived at the server.", told(9, (0, 0, "closed"), 0)),
+        ("All 9 packets arrived at the server; none came back.", told(9, (9, 9, "closed"), 0)),
+        (f"All 50 packets arrived at the server; 3 (6.0 %) {down}.", told(50, (50, 50, "closed"), 47)),
+        # Also those after the last that arrived, which no gap in the numbers shows.
+        (f"Of 400 packets 40 (10 %) {up}; all others came back.", told(400, (390, 360, "closed"), 360)),
+        (
+            f"Of 400 packets 2 (0.5 %) {up}; 1 (0.3 %) of the others {down}."
+            " From second 7 on nothing came back any more.",
+            told(400, (400, 398, "closed"), 397, 7),
+        ),
+        # What was sent when the far end had ended the call was lost by nobody.
+        (f"Of 300 packets 3 (1.0 %) {up}; all others came back.", told(340, (300, 297, "time"), 297)),
+        ("Of 9 packets 8 came back; the server did not say how many arrived there.", told(9, None, 8)),
+    ]
+    script = """return import("/figures.js").then(({ figures, summary }) =>
+        arguments[0].map(([seen, heard, cut]) => summary(figures(seen, heard, true), cut)))"""
+    with far_end(tmp_path) as served, chromium(served.pin) as browser:
+        browser.open(f"{served.url}/")
+        said = browser.run(script, [case for _, case in cases])
+
+    assert said == [sentence for sentence, _ in cases]

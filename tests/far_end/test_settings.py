@@ -42,6 +42,14 @@ def test_the_example_listens_where_the_shipped_shapes_go(tmp_path: Path) -> None
     assert ports | {OTHER_PORT} <= set(loaded(tmp_path, example()).udp)
 
 
+def test_the_firewall_of_the_instructions_lets_through_what_the_example_listens_on(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, example())
+    page = (Path(__file__).parents[2] / "docs" / "run-a-far-end.md").read_text()
+
+    for transport, ports in (("udp", settings.udp), ("tcp", settings.tcp)):
+        assert f"{transport} dport {{ {', '.join(map(str, ports))} }} accept" in page
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = loaded(tmp_path, 'listen = ["0.0.0.0:443"]\ncertificate = "a.pem"\nkey = "/b/key.pem"\n')
 

@@ -1,181 +1,249 @@
-// Places a call to the machine this page came from, over WHIP (RFC 9725), and says what the browser measures of it.
-"use strict";
+// One voice call to the server this page came from: docs/far-end.md is its API, WHIP (RFC 9725) how a call is placed.
 
-const CONNECT = 15000; // milliseconds
-const GATHER = 3000;
-const byId = (id) => document.getElementById(id);
+const ANSWER = 10_000; // milliseconds for an answer over HTTPS
+const GATHER = { "": 3_000, direct: 3_000, udp: 10_000, tcp: 10_000, tls: 10_000 }; // for addresses to be called at
+const CONNECT = 20_000; // for ICE and DTLS together
+const LAST = 1_500; // for what is still on its way when we send no more
+const GLANCE = 100;
+const PATIENCE = 500; // for the server's log while a call goes on
 
-let call = null; // the call in progress
-
-class Refused extends Error {}
-
-function say(text, kind = "") {
-  byId("state").textContent = text;
-  byId("state").className = kind;
-}
-
-async function ask(path, options) {
-  let answer;
-  try {
-    answer = await fetch(path, { cache: "no-store", ...options });
-  } catch {
-    throw new Refused("The far end cannot be reached over HTTPS.");
+/** What went wrong, in one sentence for people; `status` is HTTP's where a request was refused. */
+export class Trouble extends Error {
+  constructor(sentence, status = 0) {
+    super(sentence);
+    this.status = status;
   }
-  if (answer.ok) return answer;
-  const refusal = await answer.json().catch(() => ({ reason: `status ${answer.status}` }));
-  const later = refusal.retry ? ` Try again in ${Math.ceil(refusal.retry)} s.` : "";
-  throw new Refused(`The far end says: ${refusal.reason}.${later}`);
 }
 
-async function voice() {
+/**
+ * A call: `place`, then `look` now and then, and in any case `end`; `stop` makes whatever waits give up.
+ *
+ * `wanted` is {key, way, setup, microphone} as the page's form has them. `tell` is called with "sound", "asking",
+ * "gathering", "checking", "keys" and "up" as the call gets there, `play` with what comes back. `seen` is the last
+ * getStats as a list, `heard` what the server last said that it heard, null before that; in what the server says,
+ * a field that has its default is left out.
+ */
+export class Call {
+  constructor(wanted, tell, play) {
+    this.wanted = wanted;
+    this.tell = tell;
+    this.play = play;
+    this.seen = [];
+    this.heard = null;
+    this.connection = null;
+    this.hearing = null;
+    this.token = "";
+    this.path = "";
+    this.stopped = new AbortController();
+    this.letGo = () => {};
+  }
+
+  /** Until media flows. Rejects with Trouble. */
+  async place() {
+    if (!globalThis.RTCPeerConnection) throw new Trouble("This browser has no WebRTC, or it is switched off.");
+    this.tell("sound");
+    const { track, letGo } = await (this.wanted.microphone ? microphone() : testSound());
+    this.letGo = letGo;
+    this.tell("asking");
+    const session = await this.ask("POST", "/v1/session", JSON.stringify({ key: this.wanted.key }));
+    const welcome = JSON.parse(session.text);
+    if (welcome.webrtc === false) throw new Trouble("This server takes no calls.");
+    this.token = welcome.token;
+    this.connection = new RTCPeerConnection(ways(welcome.turn, this.wanted.way));
+    this.connection.addEventListener("track", (event) => this.play(new MediaStream([event.track])));
+    this.sender = this.connection.addTrack(track, new MediaStream([track]));
+    await this.signal();
+    await this.connected();
+    this.tell("up");
+  }
+
+  stop() {
+    this.stopped.abort();
+  }
+
+  get isLost() {
+    return ["failed", "closed"].includes(this.connection.connectionState);
+  }
+
+  /** What this browser has seen, and what the server has heard if it soon says so. Resolves to whether it did. */
+  async look() {
+    this.hearing ??= this.hear("GET").finally(() => (this.hearing = null));
+    const told = await Promise.race([this.hearing, until([], "", () => false, PATIENCE)]);
+    await this.glance();
+    return told === true;
+  }
+
+  async glance() {
+    this.seen = [...(await this.connection.getStats()).values()];
+  }
+
+  /** Send no more, wait for what is on its way, hang up. Resolves to whether the server said what it heard. */
+  async end() {
+    let told = false;
+    if (this.connection) {
+      await this.sender.replaceTrack(null);
+      for (let waited = 0; waited < LAST; waited += GLANCE) {
+        await this.glance();
+        const [sent, back] = [count(this.seen, "outbound-rtp", "Sent"), count(this.seen, "inbound-rtp", "Received")];
+        if (back >= sent) break;
+        await until([], "", () => false, GLANCE);
+      }
+      this.stopped = new AbortController(); // the log is asked for even by those who were told to stop
+      told = this.path !== "" && (await this.hear("DELETE"));
+      this.connection.close();
+    }
+    this.letGo();
+    return told;
+  }
+
+  /** Ask for the server's log. Resolves to whether it came. */
+  async hear(method) {
+    const heard = await this.ask(method, this.path).catch(() => null);
+    if (heard) this.heard = JSON.parse(heard.text);
+    return heard !== null;
+  }
+
+  /** The page is being left: nobody waits for an answer. */
+  leave() {
+    if (!this.path) return;
+    const headers = { authorization: `Bearer ${this.token}` };
+    fetch(this.path, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+  }
+
+  async signal() {
+    const { connection, wanted } = this;
+    this.tell("gathering");
+    let refused = "";
+    connection.addEventListener("icecandidateerror", (event) => {
+      refused = ` (${event.errorCode}: ${event.errorText.replace(/\.$/, "")})`;
+    });
+    await connection.setLocalDescription();
+    const isDone = () => connection.iceGatheringState === "complete";
+    await until([connection], "icegatheringstatechange", isDone, GATHER[wanted.way], this.stopped.signal);
+    const offer = connection.localDescription.sdp;
+    if (isRelay(wanted.way) && !offer.includes("a=candidate:")) {
+      throw new Trouble(`The relay gave us no address over ${wanted.way.toUpperCase()}${refused}.`);
+    }
+    const query = wanted.setup ? `?setup=${wanted.setup}` : "";
+    const answer = await this.ask("POST", `/v1/whip${query}`, offer, "application/sdp");
+    this.path = answer.location;
+    await connection.setRemoteDescription({ type: "answer", sdp: answer.text });
+  }
+
+  async connected() {
+    const { connection, wanted } = this;
+    const isOpen = () => ["connected", "completed"].includes(connection.iceConnectionState);
+    const look = () => {
+      if (connection.connectionState === "connected" || this.isLost) return true;
+      this.tell(isOpen() ? "keys" : "checking");
+      return false;
+    };
+    await until([connection], "iceconnectionstatechange connectionstatechange", look, CONNECT, this.stopped.signal);
+    if (connection.connectionState === "connected") return;
+    if (isOpen()) throw new Trouble("A way to the server is open, but the DTLS handshake over it was not completed.");
+    const from = isRelay(wanted.way) ? "from the relay " : "";
+    throw new Trouble(`No way ${from}to the server is open: packets do not get there, or do not come back.`);
+  }
+
+  async ask(method, path, body, kind = "application/json") {
+    const headers = body ? { "content-type": kind } : {};
+    if (this.token) headers.authorization = `Bearer ${this.token}`;
+    const limit = new AbortController();
+    const stop = () => limit.abort();
+    const timer = setTimeout(stop, ANSWER);
+    const { signal } = this.stopped;
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    try {
+      const answer = await fetch(path, { method, headers, body, cache: "no-store", signal: limit.signal });
+      const text = await answer.text();
+      if (answer.ok) return { text, location: answer.headers.get("location") ?? "" };
+      throw refusal(answer.status, text);
+    } catch (error) {
+      throw error instanceof Trouble ? error : new Trouble("The server does not answer over HTTPS.");
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** Resolves when `isDone` says so, which is asked at each event, or after `time` ms; rejects when stopped. */
+export function until(targets, events, isDone, time, signal) {
+  return new Promise((resolve, reject) => {
+    const names = events.split(" ");
+    const look = () => isDone() && leave(resolve);
+    const stop = () => leave(reject);
+    const timer = setTimeout(() => leave(resolve), time);
+    function leave(how) {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+      for (const target of targets) for (const name of names) target.removeEventListener(name, look);
+      how(new Trouble("Stopped."));
+    }
+    signal?.addEventListener("abort", stop);
+    for (const target of targets) for (const name of names) target.addEventListener(name, look);
+    if (signal?.aborted) stop();
+    else look();
+  });
+}
+
+/** packetsSent or packetsReceived of the one RTP stream of a type; 0 before there is one. */
+function count(seen, type, what) {
+  return seen.find((one) => one.type === type)?.[`packets${what}`] ?? 0;
+}
+
+function refusal(status, text) {
+  try {
+    const { reason, retry } = JSON.parse(text);
+    const again = retry ? ` Ask again in ${Math.ceil(retry)} s.` : "";
+    return new Trouble(`The server refuses: ${reason}.${again}`, status);
+  } catch {
+    return new Trouble(`The server refuses, with status ${status}.`, status);
+  }
+}
+
+function isRelay(way) {
+  return way !== "" && way !== "direct";
+}
+
+/** The configuration of an RTCPeerConnection for a way, given the TURN server beside the far end if there is one. */
+function ways(turn, way) {
+  if (way === "direct" || (!turn && !isRelay(way))) return {};
+  const host = turn?.host.includes(":") ? `[${turn.host}]` : turn?.host;
+  const kinds = ["udp", "tcp", "tls"].filter((kind) => turn?.[kind] && (!way || kind === way));
+  const urls = kinds.map((kind) => {
+    const scheme = kind === "tls" ? "turns" : "turn";
+    return `${scheme}:${host}:${turn[kind]}?transport=${kind === "udp" ? "udp" : "tcp"}`; // RFC 7065
+  });
+  if (!urls.length) throw new Trouble(`There is no relay over ${way.toUpperCase()} beside this server.`);
+  const iceServers = [{ urls, username: turn.username, credential: turn.password }];
+  return { iceServers, iceTransportPolicy: way ? "relay" : "all" };
+}
+
+async function microphone() {
   try {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    return { track: stream.getAudioTracks()[0], stop: () => stream.getTracks().forEach((one) => one.stop()) };
-  } catch {
-    // Without a microphone a tone does as well: it is the packets that are tested.
-    const audio = new AudioContext();
-    const tone = audio.createOscillator();
-    const out = audio.createMediaStreamDestination();
-    tone.connect(out);
-    tone.start();
-    return { track: out.stream.getAudioTracks()[0], stop: () => audio.close() };
-  }
-}
-
-function iceServers(turn) {
-  if (!turn) return [];
-  const host = turn.host.includes(":") ? `[${turn.host}]` : turn.host;
-  const urls = [];
-  if (turn.udp) urls.push(`turn:${host}:${turn.udp}?transport=udp`);
-  if (turn.tcp) urls.push(`turn:${host}:${turn.tcp}?transport=tcp`);
-  if (turn.tls) urls.push(`turns:${host}:${turn.tls}?transport=tcp`);
-  return [{ urls, username: turn.username, credential: turn.password }];
-}
-
-function gathered(peer) {
-  return new Promise((done) => {
-    const look = () => peer.iceGatheringState === "complete" && done();
-    peer.addEventListener("icegatheringstatechange", look);
-    setTimeout(done, GATHER);
-    look();
-  });
-}
-
-async function place() {
-  byId("place").disabled = true;
-  byId("end").hidden = false;
-  byId("facts").hidden = true;
-  call = { began: Date.now(), stop: () => {}, peer: null, path: "", token: "", connected: false };
-  const mine = call;
-  try {
-    say("Asking the far end …");
-    const body = JSON.stringify({ key: byId("key").value });
-    const welcome = await (await ask("v1/session", { method: "POST", body })).json();
-    mine.token = `Bearer ${welcome.token}`;
-    const servers = iceServers(welcome.turn);
-    if (byId("way").value === "relay" && !servers.length) throw new Refused("The far end has no relay beside it.");
-    say("Opening the microphone …");
-    const source = await voice();
-    mine.stop = source.stop;
-    if (call !== mine) return source.stop();
-    const peer = new RTCPeerConnection({ iceServers: servers, iceTransportPolicy: byId("way").value });
-    mine.peer = peer;
-    peer.addTrack(source.track, new MediaStream([source.track]));
-    peer.ontrack = (event) => {
-      byId("echo").srcObject = new MediaStream([event.track]);
-      byId("echo").muted = !byId("hear").checked;
-      byId("echo").play().catch(() => {});
-    };
-    peer.onconnectionstatechange = () => call === mine && changed(mine);
-    say("Calling …");
-    await peer.setLocalDescription();
-    await gathered(peer);
-    const answer = await ask("v1/whip", {
-      method: "POST",
-      headers: { authorization: mine.token, "content-type": "application/sdp" },
-      body: peer.localDescription.sdp,
-    });
-    mine.path = new URL(answer.headers.get("location"), location.href).pathname;
-    const sdp = await answer.text();
-    if (call !== mine) return drop(mine);
-    await peer.setRemoteDescription({ type: "answer", sdp });
-    mine.late = setTimeout(() => finish(
-      "The far end took the call, but no way for voice was found within 15 s: the path for media does not work here.",
-      "bad"), CONNECT);
-    mine.timer = setInterval(() => show(mine), 1000);
-    setTimeout(() => call === mine && finish("The call is over: it lasted as long as it may.", "good"),
-      (welcome.most.seconds - 2) * 1000);
+    const [track] = stream.getAudioTracks();
+    return { track, letGo: () => track.stop() };
   } catch (error) {
-    if (call === mine) finish(error instanceof Refused ? error.message : `This browser cannot: ${error.message}`, "bad");
+    const isDenied = error.name === "NotAllowedError";
+    throw new Trouble(isDenied ? "The microphone was not allowed." : "There is no microphone.");
   }
 }
 
-function changed(mine) {
-  switch (mine.peer.connectionState) {
-    case "connected":
-      clearTimeout(mine.late);
-      mine.connected = true;
-      mine.began = Date.now();
-      byId("facts").hidden = false;
-      return say("Connected. Speak, or just wait.", "good");
-    case "disconnected":
-      return say("Connected, but nothing comes back at the moment.", "bad");
-    case "failed":
-      return finish(mine.connected ? "The call broke off: its path for voice is gone."
-        : "No way for voice was found: the path for media does not work here.", "bad");
-  }
+/** A voice-like sound: a buzz of changing pitch, in syllables. */
+async function testSound() {
+  const context = new AudioContext();
+  await context.resume();
+  const buzz = new OscillatorNode(context, { type: "sawtooth", frequency: 140 });
+  const tune = new OscillatorNode(context, { frequency: 0.7 });
+  const syllables = new OscillatorNode(context, { frequency: 3 });
+  const loud = new GainNode(context, { gain: 0.15 });
+  const sink = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
+  tune.connect(new GainNode(context, { gain: 40 })).connect(buzz.frequency);
+  syllables.connect(new GainNode(context, { gain: 0.1 })).connect(loud.gain);
+  buzz.connect(loud).connect(sink);
+  for (const one of [buzz, tune, syllables]) one.start();
+  return { track: sink.stream.getAudioTracks()[0], letGo: () => context.close() };
 }
-
-const share = (lost, all) => all > 0 ? `${(100 * Math.max(0, lost) / all).toFixed(1)} % (${Math.max(0, lost)} of ${all})` : "…";
-const ms = (seconds) => seconds === undefined ? "…" : `${Math.round(seconds * 1000)} ms`;
-
-// The far end sends packets back under their own numbers, so what is missing here was lost on either way; what was
-// lost on the way there, its receiver reports say.
-async function show(mine) {
-  const found = {};
-  (await mine.peer.getStats()).forEach((one) => {
-    if (one.type === "inbound-rtp" && one.kind === "audio") found.down = one;
-    if (one.type === "outbound-rtp" && one.kind === "audio") found.out = one;
-    if (one.type === "remote-inbound-rtp" && one.kind === "audio") found.up = one;
-    if (one.type === "transport") found.transport = one;
-    found[one.id] = one;
-  });
-  const pair = found.transport && found[found.transport.selectedCandidatePairId];
-  const here = pair && found[pair.localCandidateId];
-  const lostUp = found.up ? found.up.packetsLost : 0;
-  const lost = found.down ? found.down.packetsLost : 0;
-  byId("trip").textContent = ms(pair && pair.currentRoundTripTime);
-  byId("up").textContent = found.up && found.out ? share(lostUp, found.out.packetsSent) : "…";
-  byId("down").textContent = found.down ? share(lost - lostUp, found.down.packetsReceived + lost - lostUp) : "…";
-  byId("jitter").textContent = ms(found.down && found.down.jitter);
-  byId("path").textContent = !here ? "…" : here.candidateType === "relay"
-    ? `through the relay over ${(here.relayProtocol || "udp").toUpperCase()}` : "direct over UDP";
-  byId("time").textContent = `${Math.round((Date.now() - mine.began) / 1000)} s`;
-}
-
-// The browser may forget the page before an answer comes: the request is sent all the same.
-function drop(mine) {
-  mine.stop();
-  clearTimeout(mine.late);
-  clearInterval(mine.timer);
-  if (mine.peer) mine.peer.close();
-  if (mine.path) {
-    fetch(mine.path, { method: "DELETE", headers: { authorization: mine.token }, keepalive: true }).catch(() => {});
-  }
-}
-
-function finish(text, kind = "") {
-  if (call) drop(call);
-  call = null;
-  byId("place").disabled = false;
-  byId("end").hidden = true;
-  say(text, kind);
-}
-
-byId("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  place();
-});
-byId("end").addEventListener("click", () => finish("You hung up."));
-byId("hear").addEventListener("change", () => { byId("echo").muted = !byId("hear").checked; });
-addEventListener("pagehide", () => call && drop(call));

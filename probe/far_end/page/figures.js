@@ -5,14 +5,16 @@
  *
  * The server keeps the numbers of the packets it sends back, so the browser misses what was lost in either direction;
  * what the server misses was lost on the way there. During a call both are counted by gaps in the numbers, whatever is
- * still on its way; when it is `over`, by what was sent. Times are in seconds, and null is what is not known.
+ * still on its way; when it is `over`, by what was sent, unless the server ended it and heard no more since. `silence`
+ * is how long nothing has come back. Times are in seconds, and null is what is not known.
  */
 export function figures(seen, heard, over) {
   const find = (type) => seen.find((one) => one.type === type);
   const out = find("outbound-rtp");
   const back = find("inbound-rtp");
-  const there = heard?.streams.find((one) => one.ssrc === out?.ssrc);
-  const sent = out?.packetsSent ?? 0;
+  const there = heard?.streams?.find((one) => one.ssrc === out?.ssrc);
+  const byServer = ["time", "octets"].includes(heard?.ended);
+  const sent = (byServer ? there?.expected : out?.packetsSent) ?? 0;
   const arrived = heard ? (there?.received ?? 0) : null;
   const returned = back?.packetsReceived ?? 0;
   const lost = Math.max(0, over ? sent - returned : (back?.packetsLost ?? 0));
@@ -23,18 +25,18 @@ export function figures(seen, heard, over) {
     lost,
     up: { arrived, lost: lostUp, jitter: there?.jitter ?? null },
     down: { arrived: returned, lost: lostDown, jitter: back?.jitter ?? null },
+    silence: returned ? (back.timestamp - back.lastPacketReceivedTimestamp) / 1000 || 0 : null,
     roundTrip: roundTrip(find("remote-inbound-rtp"), pair(seen)),
     way: way(seen),
     hello: { client: "by this browser", server: "by the server" }[find("transport")?.dtlsRole] ?? null,
   };
 }
 
-/** What happened, in a sentence or two; `silence` is {from, seconds}, how long at the end nothing had come back. */
-export function summary(result, silence) {
+/** What happened, in a sentence or two; `cut` is the second from which on nothing came back, or null. */
+export function summary(result, cut) {
   if (!result.sent) return "No packet was sent.";
   const said = [counted(result)];
-  const isCut = silence.seconds >= 3 && result.down.arrived > 0;
-  if (isCut) said.push(`From second ${silence.from} on nothing came back any more.`);
+  if (cut !== null && result.down.arrived) said.push(`From second ${cut} on nothing came back any more.`);
   if (result.roundTrip !== null) said.push(`The round trip took ${milliseconds(result.roundTrip)} on average.`);
   return said.join(" ");
 }
@@ -46,9 +48,9 @@ function counted({ sent, lost, up, down }) {
   if (!lost) return `All ${sent} packets arrived at the server, and all came back.`;
   const all = `All ${sent} packets arrived at the server`;
   const there = up.lost ? `Of ${sent} packets ${share(up.lost, sent)} did not arrive at the server` : all;
-  if (!down.arrived) return `${there}, and none came back.`;
+  if (!down.arrived) return `${there}; none came back.`;
   if (!down.lost) return `${there}; all others came back.`;
-  return `${there}, and ${share(down.lost, up.arrived)} of those that did were lost on the way back.`;
+  return `${there}; ${share(down.lost, up.arrived)}${up.lost ? " of the others" : ""} did not come back.`;
 }
 
 /** "2 (0.5 %)" */

@@ -12,6 +12,7 @@ const STATES = {
   keys: "The way is open; agreeing on keys…",
   up: "Connected.",
 };
+const REASONS = { time: ": it allows no longer ones", octets: ": it allows no more bytes" };
 const SILENT = 3; // seconds without a packet after which it is said
 
 const at = (id) => document.getElementById(id);
@@ -25,13 +26,12 @@ at("key").value = decodeURIComponent(location.hash.slice(1)); // as in the URL t
 at("form").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!current) dial();
-  else hangUp();
+  else if (!stopped) hangUp();
 });
 addEventListener("pagehide", () => current?.leave());
 
 function hangUp() {
   stopped = true;
-  button.disabled = true;
   current.stop();
 }
 
@@ -39,67 +39,70 @@ async function dial() {
   const chosen = { key: at("key").value.trim(), way: at("way").value, setup: at("setup").value };
   const wanted = { ...chosen, microphone: at("microphone").checked };
   const call = new Call(wanted, (state) => say(STATES[state]), (stream) => play(stream, wanted.microphone));
-  const watched = { began: null, seconds: 0, silence: { from: 0, seconds: 0 } };
+  const watched = { began: null, seconds: 0, cut: null };
   [globalThis.callreach.call, current, stopped] = [call, call, false];
   button.textContent = "Hang up";
+  at("wanted").disabled = true;
   at("trouble").textContent = "";
   at("figures").hidden = true;
-  let trouble = "";
+  let trouble = null;
   try {
     await call.place();
     watched.began = performance.now();
     at("figures").hidden = false;
     trouble = await watch(call, watched);
   } catch (error) {
-    if (!stopped) trouble = sentence(error);
+    if (!stopped) trouble = error;
   }
   await finish(call, watched, trouble);
 }
 
-/** Look on each second until the call is over; resolves to why, if nobody here wanted that. */
+/** Look on each second until the call is over; resolves to why, or to null if that was wanted here. */
 async function watch(call, watched) {
-  let arrived = -1;
   for (;;) {
-    await call.look();
+    const told = await call.look();
     watched.seconds = (performance.now() - watched.began) / 1000;
-    const result = figures(call.seen, call.heard, false);
-    if (result.down.arrived !== arrived) watched.silence.from = watched.seconds;
-    arrived = result.down.arrived;
-    watched.silence.seconds = watched.seconds - watched.silence.from;
+    let result = figures(call.seen, call.heard, false);
+    const silence = result.silence ?? watched.seconds;
+    watched.cut = silence < SILENT ? null : Math.round(watched.seconds - silence);
+    // No gap shows what is lost after the last packet that arrived; and so late nothing is on its way any more.
+    if (watched.cut !== null) result = figures(call.seen, told ? call.heard : null, true);
     show(result, watched.seconds);
-    if (stopped) return "";
-    say(watched.silence.seconds < SILENT ? STATES.up : "Connected, but nothing comes back.");
-    if (call.heard?.ended) return `The server ended the call; it allows ${call.most} s at most.`;
-    if (call.isLost) return "The connection was lost.";
+    if (stopped) return null;
+    say(watched.cut === null ? STATES.up : "Connected, but nothing comes back.");
+    if (call.heard?.ended) return new Trouble(`The server ended the call${REASONS[call.heard.ended] ?? ""}.`);
+    if (call.isLost) return new Trouble("The connection was lost.");
     await until([], "", () => false, 1000, call.stopped.signal);
   }
 }
 
 async function finish(call, watched, trouble) {
-  button.disabled = true;
+  stopped = true;
+  button.setAttribute("aria-disabled", "true"); // and not disabled, which would take the focus away
   say("Hanging up…");
   const told = await call.end().catch(() => false);
   at("sound").srcObject = null;
-  at("trouble").textContent = trouble;
   if (watched.began === null) {
     say("Not connected.");
   } else {
     const result = figures(call.seen, told ? call.heard : null, true);
     show(result, watched.seconds);
-    say(summary(result, { ...watched.silence, from: Math.round(watched.silence.from) }));
+    say(summary(result, watched.cut));
   }
   button.textContent = "Call";
-  button.disabled = false;
+  button.removeAttribute("aria-disabled");
+  at("wanted").disabled = false;
   current = null;
+  if (trouble) complain(trouble);
 }
 
-function sentence(error) {
-  if (!(error instanceof Trouble)) return `This browser cannot place the call (${error.message}).`;
-  if (error.status === 401) {
+function complain(trouble) {
+  const isKnown = trouble instanceof Trouble;
+  at("trouble").textContent = isKnown ? trouble.message : `This browser cannot place the call (${trouble.message}).`;
+  if (trouble.status === 401) {
     at("choices").open = true;
     at("key").focus();
   }
-  return error.message;
 }
 
 function say(text) {
