@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 20
 JOBS ?= 8
+CALL_JOBS ?= 5
 
 .PHONY: run test check format lint types unit lab lab-accuracy bench schema lock clean
 
@@ -36,7 +37,8 @@ unit: $(READY)  ## every test that needs nothing but loopback
 	$(BIN)/pytest -m "not lab" -n 2
 
 lab: $(READY)  ## every scenario once, in network namespaces (root)
-	$(BIN)/pytest -m lab -n $(JOBS)
+	$(BIN)/pytest -m "lab and not calls" -n $(JOBS)
+	$(BIN)/pytest -m "lab and calls" -n $(CALL_JOBS)
 
 lab-accuracy: $(READY)  ## every scenario $(SEEDS) times, and the table of states and mechanisms
 	$(BIN)/python -m tests.lab.accuracy --seeds $(SEEDS) --jobs $(JOBS)

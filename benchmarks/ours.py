@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from probe.step import Supplies
 from probe.catalogue import Pace
 from probe.model import Chain
 from probe.net import SystemNet
 from probe.observe import Observer
 from probe.plan import Address, Leg
+from probe.step import Supplies
 from probe.steps import AnyStep, Dns, Http, Tcp, Tls
 
 CHAINS: dict[str, tuple[AnyStep, ...]] = {

@@ -7,10 +7,10 @@ end lived and its log was there.
 """
 
 from collections.abc import Iterable, Sequence
-from statistics import fmean
 
 from probe import call_limits
 from probe.call_outcome import (
+    RATES,
     Cut,
     Ways,
     code_of,
@@ -20,7 +20,10 @@ from probe.call_outcome import (
     is_test,
     length,
     lived,
+    media_stages,
     port,
+    spread,
+    unit,
     when,
 )
 from probe.contrast import Case
@@ -35,6 +38,7 @@ OTHER_BYTES: tuple[Variant, ...] = ("as_random",)
 ENOUGH, CONTRASTS = 3, 2
 _ALIKE = 0.3  # by so much the length of cuts may differ, and be one rule's
 _EARLY = 10.0  # seconds: routers forget a flow after 20 and more, and none in the middle of its first packets
+_HANDSHAKE = 1000  # bytes: the largest datagrams of a DTLS handshake are hardly larger
 _LONGER = 2.0  # seconds that other bytes must go on beyond a cut
 
 
@@ -180,8 +184,16 @@ def it_is_not_the_far_end(case: Case) -> bool:
 
 
 def a_relay_would_help(case: Case) -> bool:
-    """The same, where a call through a relay shows that the far end's WebRTC works: its port and routers remain."""
-    return code(case) in ("dtls", "media") or is_cut_by_a_rule(case) or a_part_suffers(case)
+    """The same, where a call through a relay shows that the far end's WebRTC works: its port and routers remain, and
+    for a handshake a path on which large packets are lost whatever is in them."""
+    if code(case) == "dtls":
+        return all(_packet_size(chain) >= _HANDSHAKE for chain in passed(case, *OTHER_BYTES))
+    return code(case) == "media" or is_cut_by_a_rule(case) or a_part_suffers(case)
+
+
+def _packet_size(chain: Chain) -> float:
+    downs = [stage.down for stage in media_stages(chain)]
+    return sum(one.bytes_sent for one in downs) / max(1, sum(one.sent for one in downs))
 
 
 def is_cut_by_a_rule(case: Case) -> bool:
@@ -191,7 +203,7 @@ def is_cut_by_a_rule(case: Case) -> bool:
         len(cuts) >= ENOUGH
         and len(cuts) == len(tested(case))
         and all(cut.at_once and cut.seconds < _EARLY for cut in cuts)
-        and min(_spreads(cuts).values()) <= _ALIKE
+        and spread(cuts) <= _ALIKE
     )
 
 
@@ -202,9 +214,10 @@ def a_part_suffers(case: Case) -> bool:
 
 
 def only_this_port_is_shut(case: Case) -> bool:
-    """The same gets through at another port."""
-    elsewhere: Variant = "as_stun" if is_call(case) and code(case) == "ice" else "as_port"
-    return bool(passed(case, elsewhere))
+    """Nothing got through, and the same does at another port."""
+    if code(case) not in ("ice", "opening", "media"):
+        return False
+    return bool(passed(case, "as_stun" if is_call(case) else "as_port"))
 
 
 def _cuts(chains: Iterable[Chain]) -> list[Cut]:
@@ -218,48 +231,42 @@ def is_cut_alike(case: Case) -> bool:
     cuts = _cuts(everybody)
     if len(cuts) < ENOUGH + 1 or len(cuts) < len(everybody) or not all(map(lived, everybody)):
         return False
-    return min(_spreads(cuts).values()) <= _ALIKE
+    return spread(cuts) <= _ALIKE
 
 
-def _spreads(cuts: Sequence[Cut]) -> dict[str, float]:
-    return {
-        "packets": _spread([cut.packets for cut in cuts]),
-        "seconds": _spread([cut.seconds for cut in cuts]),
-        "bytes": _spread([cut.octets for cut in cuts]),
-    }
-
-
-def _spread(numbers: Sequence[float]) -> float:
-    middle = fmean(numbers) if numbers else 0.0
-    return (max(numbers) - min(numbers)) / middle if middle else 1.0
-
-
-def _unit(case: Case) -> str:
-    """What the rule counts, where flows of different rates were cut: the number that stays the same."""
-    cuts = _cuts([*tested(case), *suffered(case, "as_generic")])
-    rates = [cut.rate for cut in cuts]
-    if not cuts or max(rates) < 1.5 * min(rates):
-        return ""
-    spreads = _spreads(cuts)
-    unit = min(spreads, key=lambda name: spreads[name])
-    return f".{unit}" if spreads[unit] <= _ALIKE else ""
-
-
-def _harmed(case: Case) -> Ways:
-    """Where media suffered in every own try and not in other bytes beside them."""
-    beside = [chain for chain in passed(case, *OTHER_BYTES) if _is_beside(chain, tested(case))]
-    return call_limits.harmed(tested(case), beside, CONTRASTS)
+def _harmed(case: Case, *beside: Variant) -> Ways:
+    """Where media suffered in every own try and not in these likenesses beside them."""
+    spared = [chain for chain in passed(case, *beside) if _is_beside(chain, tested(case))]
+    return call_limits.harmed(tested(case), spared, CONTRASTS)
 
 
 def is_limited(case: Case) -> bool:
     """Media came through to the end, and was lost or held up where the same in other bytes was not."""
-    return not any(map(code_of, tested(case))) and bool(_harmed(case))
+    return not any(map(code_of, tested(case))) and bool(_harmed(case, *OTHER_BYTES))
+
+
+def datagrams_are_limited(case: Case) -> bool:
+    """Media had a rate of the line's choosing, whatever its bytes, and none where the same went over TCP."""
+    others, where = suffered(case, *OTHER_BYTES), _harmed(case, "over_tcp")
+    found = call_limits.limit(tested(case), where)
+    return (
+        not any(map(code_of, [*tested(case), *others]))
+        and len(others) >= CONTRASTS
+        and not passed(case, *OTHER_BYTES)
+        and not suffered(case, "over_tcp")
+        and found is not None
+        and found.kind in RATES
+    )
+
+
+def _where(case: Case) -> Ways:
+    return _harmed(case, *OTHER_BYTES) or _harmed(case, "over_tcp")
 
 
 def line_is_wide(case: Case) -> bool:
     """Downloads of the same run were faster than what suffered, and than what several flows at once need."""
     speeds = case.controls.speeds()
-    return not speeds or 8 * max(speeds) >= call_limits.line_needed(_harmed(case))
+    return not speeds or 8 * max(speeds) >= call_limits.line_needed(_where(case))
 
 
 def speech_suffers(case: Case) -> bool:
@@ -291,17 +298,22 @@ def what(case: Case) -> str:
             return _how_limited(case)
 
 
+def _unit(case: Case) -> str:
+    found = unit(_cuts(tested(case)), _cuts(suffered(case, "as_generic", "their_hello")))
+    return f".{found}" if found else ""
+
+
 def _how_limited(case: Case) -> str:
-    where = _harmed(case)
+    where = _where(case)
     found, way = call_limits.limit(tested(case), where), call_limits.way(tested(case), where)
-    if found is not None and found.kind in ("policed", "shaped"):
+    if found is not None and found.kind in RATES:
         return f"media.{found.kind}.rate"
     return f"media.{'thinned' if found is not None else 'lossy'}.{way}"
 
 
 def words(case: Case) -> dict[str, str]:
     """What the placeholders of call rules stand for in this case."""
-    cuts, where = _cuts(tested(case)), _harmed(case)
+    cuts, where = _cuts(tested(case)), _where(case)
     found, way = call_limits.limit(tested(case), where), call_limits.way(tested(case), where)
     losses = [100 * one.loss for one in where.values()]
     lost = f"{max(losses, default=0.0):.0f} % lost"

@@ -10,18 +10,20 @@ from dataclasses import replace
 
 import msgspec
 
-from probe.call_outcome import code_of, cut_of, damages, is_clean, is_sad, is_test, media_stages
+from probe.call_outcome import RATES, code_of, cut_of, damages, is_clean, is_sad, is_test, media_stages
 from probe.catalogue import Catalogue, Target
+from probe.diagnosis import POLICED
 from probe.far_end.talk import StageFacts
-from probe.media.shape import Profile, has_cookie
+from probe.media.shape import OTHER_PORT, Profile, has_cookie
 from probe.model import Chain, Variant
 from probe.plan import Leg
 from probe.steps import AnyStep, Call, Media
 from probe.steps.call import Path
 
 _SECONDS = 12.0  # of media in a follow-up
+_LARGE = 4.0  # seconds of large packets
 _OTHER_RATE = 1.5  # times as much or as little: from there on a limit of rate differs from plain loss
-_RATES = ("half", "voice")  # profiles that may stand beside a flow's own, to tell these apart
+_PROFILES = ("half", "voice")  # profiles that may stand beside a flow's own, to tell these apart
 _HELLOS: tuple[Variant, ...] = ("other_hello", "their_hello")
 _RELAYS: tuple[tuple[Variant, Path], ...] = (
     ("by_turn_udp", "turn-udp"), ("by_turn_tcp", "turn-tcp"), ("by_turn_tls", "turn-tls"),
@@ -64,14 +66,10 @@ def _first_round(step: Media | Call, own: Chain, catalogue: Catalogue, leg: Leg)
 
 def _second_round(step: Media | Call, done: Sequence[Chain], catalogue: Catalogue, leg: Leg) -> list[Leg]:
     passed = {chain.variant for chain in done if is_clean(chain)}
+    if "as_random" not in passed and _are_limited(done):
+        return _beside_tcp(step, leg)
     if isinstance(step, Call):
-        own = next(chain for chain in done if chain.variant == "target")
-        alike = all(code_of(c) == "cut" for c in done if c.variant in ("target", "again", "as_random"))
-        if not alike and not passed.intersection(("as_random", *_HELLOS)):
-            return []
-        parts = [one for one in _parts(step, own, catalogue, leg) if _tells_more(one.variant, passed)]
-        hellos = [one for one in _other_calls(step, own, leg) if one.variant in passed.intersection(_HELLOS)]
-        return [*parts, *hellos, _leg(leg, "again", step)]
+        return _second_round_of_a_call(step, done, passed, catalogue, leg)
     if not _has_likenesses(step):
         return []
     if "as_random" not in passed:
@@ -84,6 +82,39 @@ def _second_round(step: Media | Call, done: Sequence[Chain], catalogue: Catalogu
     if silent and has_cookie(catalogue.shapes[step.shape]):
         found.append(_leg(leg, "as_cookie", msgspec.structs.replace(step, disguise="cookie")))
     return found
+
+
+def _second_round_of_a_call(
+    step: Call, done: Sequence[Chain], passed: set[Variant], catalogue: Catalogue, leg: Leg
+) -> list[Leg]:
+    own = next(chain for chain in done if chain.variant == "target")
+    alike = all(code_of(c) == "cut" for c in done if c.variant in ("target", "again", "as_random"))
+    if not alike and not passed.intersection(("as_random", *_HELLOS)):
+        return []
+    parts = [one for one in _parts(step, own, catalogue, leg) if _tells_more(one.variant, passed)]
+    hellos = [one for one in _other_calls(step, own, leg) if one.variant in passed.intersection(_HELLOS)]
+    if any(chain.variant == "their_hello" and code_of(chain) == "cut" for chain in done):
+        # A hello that is cut as well is no contrast any more, and can tell what the rule counts.
+        slower = msgspec.structs.replace(step, hello_from="them", profiles=_slower(own, step, catalogue))
+        hellos.append(_leg(leg, "their_hello", slower))
+    return [*parts, *hellos, _leg(leg, "again", step)]
+
+
+def _are_limited(done: Sequence[Chain]) -> bool:
+    """Whatever the bytes, media came at a rate of the line's choosing."""
+    tried = [chain for chain in done if chain.variant in ("target", "again", "as_random") and is_test(chain)]
+    kinds = [{damage.kind for damage in damages(chain) if damage is not None} for chain in tried]
+    random = any(chain.variant == "as_random" for chain in tried)
+    return random and not any(map(code_of, tried)) and any(kind & set(RATES) for kind in kinds)
+
+
+def _beside_tcp(step: Media | Call, leg: Leg) -> list[Leg]:
+    """Is it the line that is narrow, or are datagrams held down on it?"""
+    plain = step if isinstance(step, Media) else Media(shape="rtp", trust=step.trust, at_most=step.at_most)
+    plain = msgspec.structs.replace(plain, profiles=step.profiles)
+    stream = _leg(leg, "over_tcp", msgspec.structs.replace(plain, transport="tcp", port=OTHER_PORT))
+    random = _leg(leg, "as_random", msgspec.structs.replace(plain, disguise="random"))
+    return [stream, random, stream, _leg(leg, "again", step)]
 
 
 def _tells_more(variant: Variant, passed: set[Variant]) -> bool:
@@ -107,6 +138,9 @@ def _parts(step: Call, own: Chain, catalogue: Catalogue, leg: Leg) -> list[Leg]:
             stun = msgspec.structs.replace(plain, shape="stun-ice")
             parts.append(("as_stun", stun))
             parts.append(("as_cookie", msgspec.structs.replace(stun, disguise="cookie")))
+        case "dtls" if "video" in catalogue.profiles:  # as large as a handshake's
+            large = msgspec.structs.replace(parts[0][1], profiles=("video",), at_most=_LARGE)
+            parts = [("as_random", large)]
         case "media":
             parts.append(("as_generic", plain))
         case "cut":
@@ -118,9 +152,9 @@ def _parts(step: Call, own: Chain, catalogue: Catalogue, leg: Leg) -> list[Leg]:
 
 
 def _slower(own: Chain, step: Call, catalogue: Catalogue) -> tuple[str, ...]:
-    """Half the rate, if a cut after so many packets would come in time."""
+    """Half the rate, if a cut after so many seconds would come in time."""
     cut, half = cut_of(own), catalogue.profiles.get("half")
-    in_time = cut is not None and half is not None and 2 * cut.seconds + 3.0 < half.seconds
+    in_time = cut is not None and half is not None and cut.seconds + 3.0 < half.seconds
     return ("half",) if in_time else step.profiles
 
 
@@ -140,12 +174,21 @@ def _as_long_as_it_takes(step: Media | Call, own: Sequence[Chain], catalogue: Ca
     dated = [d.seconds for c in own for d in damages(c) if d is not None and d.seconds is not None]
     if dated or code_of(own[0]):
         return msgspec.structs.replace(step, at_most=max([_SECONDS, *(1.5 * at + 6.0 for at in dated)]))
-    stages = [catalogue.profiles[stage.profile] for stage in media_stages(own[0])]
-    if len(stages) < 2:
+    if len(media_stages(own[0])) < 2:
         return step
-    worst = catalogue.profiles[max(media_stages(own[0]), key=_loss).profile]
-    other = max((one for one in stages if one.name != worst.name), key=lambda one: _ratio(one, worst))
+    other, worst = _two_rates(media_stages(own[0]), catalogue)
     return msgspec.structs.replace(step, profiles=(other.name, worst.name), at_most=other.seconds + _SECONDS)
+
+
+def _two_rates(stages: Sequence[StageFacts], catalogue: Catalogue) -> tuple[Profile, Profile]:
+    """The stage that suffered most and one of another rate before it; without video where speech suffers."""
+    speech = [stage for stage in stages if stage.profile != "video"]
+    enough = len(speech) > 1 and max(map(_loss, speech)) >= POLICED
+    some = speech if enough else stages
+    worst = max(some, key=_loss)
+    rest = [catalogue.profiles[stage.profile] for stage in some if stage.profile != worst.profile]
+    one = catalogue.profiles[worst.profile]
+    return max(rest, key=lambda other: _ratio(other, one), default=one), one
 
 
 def _loss(stage: StageFacts) -> float:
@@ -158,7 +201,7 @@ def _at_another_rate(step: Media, catalogue: Catalogue) -> Media:
     if len(names) > 1:
         return step
     own = catalogue.profiles[names[0]]
-    others = [catalogue.profiles[name] for name in _RATES if name in catalogue.profiles]
+    others = [catalogue.profiles[name] for name in _PROFILES if name in catalogue.profiles]
     other = next((one for one in others if _ratio(one, own) >= _OTHER_RATE), None)
     if other is None:
         return step

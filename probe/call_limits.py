@@ -59,10 +59,10 @@ def line_needed(where: Ways) -> float:
 
 def speech_suffers(own: Sequence[Chain]) -> bool:
     """In every own try one direction was too poor for people to talk."""
-    return all(any(not speech_is_usable(one) for one in _speech(chain)) for chain in own)
+    return all(any(not speech_is_usable(one) for one in speech(chain)) for chain in own)
 
 
-def _speech(chain: Chain) -> list[Direction]:
+def speech(chain: Chain) -> list[Direction]:
     """Both directions of the stages at which people talk: not those of video."""
     stages = [stage for stage in media_stages(chain) if stage.profile != "video"]
     return [one for stage in stages for one in (stage.up, stage.down) if one is not None and one.sent]

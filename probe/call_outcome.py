@@ -1,9 +1,11 @@
 """What became of one call or flow to the far end, read from its chain. Pure."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from statistics import fmean
 from typing import NamedTuple, TypeAlias
 
-from probe.diagnosis import MUCH, Diagnosis, diagnose
+from probe.diagnosis import CUT_ARRIVED, MUCH, Diagnosis, diagnose
 from probe.far_end.talk import StageFacts
 from probe.media.quality import Direction
 from probe.model import Chain, Observation
@@ -11,10 +13,12 @@ from probe.steps import CallFacts, MediaFacts
 
 # What a failed test ended in, where it ended in silence; any other code is somebody's word, or about this machine.
 SILENCES = ("ice", "dtls", "opening", "media", "cut")
+RATES = ("policed", "shaped")  # damage that has a rate
 SAD = ("silent", "cut", "thinned", "policed", "shaped")  # damage that a filter could have done
 _STALLED = 2.0  # seconds that HTTPS to the far end may take meanwhile: a line in trouble takes longer
 _ANSWERED = 0.9  # of what was heard: a far end that answers less is busy, or has nothing left to spend
 _AT_ONCE = 1.0  # seconds between the last packets heard on both sides
+_SLOWER = 1.5  # times
 _PACKETS = 150  # of a stage: fewer say nothing of a share
 # Ways in which media can suffer: a stage's profile and a direction.
 Ways: TypeAlias = dict[tuple[str, str], Direction]
@@ -54,14 +58,17 @@ def damages(chain: Chain) -> tuple[Diagnosis | None, Diagnosis]:
 def code_of(chain: Chain) -> str:
     """The silence in which it ended; "" if it did not, or otherwise.
 
-    "media" where media had come is a call that the other side or a lost consent ended: no silence from the start.
+    "media" where media had come is a call that the other side or a lost consent ended: no silence from the start. And
+    a flow that is cut after a packet or two was silent, but for what passed before a filter had made up its mind.
     """
     last = _last(chain)
     failure = last.failure if last is not None else None
     if failure is None or failure.code not in SILENCES or not failure.kind.is_evidence:
         return ""
-    came = any(stage.down.arrived for stage in media_stages(chain))
-    return "" if failure.code == "media" and came else failure.code
+    came = sum(stage.down.arrived for stage in media_stages(chain))
+    if failure.code == "media" and came:
+        return ""
+    return "media" if failure.code == "cut" and came < CUT_ARRIVED else failure.code
 
 
 def is_test(chain: Chain) -> bool:
@@ -151,6 +158,45 @@ def cut_of(chain: Chain) -> Cut | None:
         rate=1 / max(alive[-1].every, 0.001),
         at_once=bool(heard) and heard[-1] - until < _AT_ONCE,
     )
+
+
+def spread(cuts: Sequence[Cut]) -> float:
+    """By how much the length of cuts differs, as a share, in what differs least: packets, seconds or bytes. A call's
+    first packets and a round trip are let off."""
+    return min(
+        _spread([cut.packets for cut in cuts], 6),
+        _spread([cut.seconds for cut in cuts], 0.3),
+        _spread([cut.octets for cut in cuts], 1500),
+    )
+
+
+def _spread(numbers: Sequence[float], let_off: float) -> float:
+    middle = fmean(numbers) if numbers else 0.0
+    return max(0.0, max(numbers) - min(numbers) - let_off) / middle if middle else 1.0
+
+
+def unit(own: Sequence[Cut], others: Sequence[Cut]) -> str:
+    """What the rule counts, where flows of a lower rate were cut, too: the number that is the same for both."""
+    slower = [cut for cut in others if own and own[0].rate >= _SLOWER * cut.rate]
+    if not slower:
+        return ""
+    differ = {
+        "packets": _differ([cut.packets for cut in own], [cut.packets for cut in slower]),
+        "seconds": _differ([cut.seconds for cut in own], [cut.seconds for cut in slower]),
+        "bytes": _differ([cut.octets for cut in own], [cut.octets for cut in slower]),
+    }
+    if _differ([_size(cut) for cut in own], [_size(cut) for cut in slower]) < 1 - 1 / _SLOWER:
+        del differ["bytes"]  # packets of one size: either may be counted
+    return min(differ, key=lambda name: differ[name])
+
+
+def _size(cut: Cut) -> float:
+    return cut.octets / max(1, cut.packets)
+
+
+def _differ(some: Sequence[float], others: Sequence[float]) -> float:
+    one, other = fmean(some), fmean(others)
+    return abs(one - other) / max(one, other, 1e-9)
 
 
 def ways(chain: Chain) -> Ways:

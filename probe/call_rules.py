@@ -145,6 +145,14 @@ CALL_RULES: tuple[Rule, ...] = (
         because="media is held down {way} ({limit}), and the same in bytes that are nobody's is not",
     ),
     Rule(
+        id="media.limited.udp",
+        when=all_of(_test, calls.suffers_thrice, calls.datagrams_are_limited, calls.line_is_wide),
+        state="degraded",
+        mechanism="{what}",
+        because="UDP to the far end is held down {way} ({limit}), whatever is in it, and TCP between the same two"
+        " machines is not: on this network, or at the far end's",
+    ),
+    Rule(
         id="media.port",
         when=all_of(_sad, calls.only_this_port_is_shut),
         state="inconclusive",

@@ -47,8 +47,6 @@ _FOUR_IN_FIVE = 1.28  # standard deviations of a normal distribution
 ONSET_BEFORE, ONSET_AFTER, ONSET_STAYS = 50, 100, 0.8
 # At a fifth lost the full-band score of Opus falls below 2, far into "nearly all users dissatisfied" (G.107 annex B).
 UNUSABLE = 0.2
-# Every second word is still guessed at when half of the packets come; of what is left beyond this nothing is.
-HOPELESS = 0.6
 
 
 class Diagnosis(NamedTuple):
@@ -104,11 +102,6 @@ def diagnose(stages: Sequence[tuple[str, Direction]]) -> Diagnosis:
 def speech_is_usable(one: Direction) -> bool:
     """Whether people can talk over this direction: less than UNUSABLE lost, or later than 200 ms."""
     return one.sent > 0 and one.effective_loss(0.2) < UNUSABLE
-
-
-def speech_is_possible(one: Direction) -> bool:
-    """Whether anything can be said over this direction at all: less than HOPELESS lost, or later than 200 ms."""
-    return one.sent > 0 and one.effective_loss(0.2) < HOPELESS
 
 
 def _cut(flow: Sequence[Direction]) -> Diagnosis | None:

@@ -37,6 +37,9 @@ from probe.watch import Watch
 
 _SLOW_RESOLVERS = 4.0  # seconds
 _QUIET = 15.0  # seconds that calls wait for everything else to be measured
+_CONFIRMING = (
+    90.0  # seconds that are added where there is media at all: what has to be asked again takes its time
+)
 _SPARE = 3.0  # times its cost that media may take, for what has to be asked again
 _RECHECK = 35.0  # seconds for asking once more, three times at the most
 
@@ -133,7 +136,7 @@ async def run(
         siblings=Siblings([job for job in todo if not placing.is_media(job.target)]),
         progress=progress,
         todo=todo,
-        until=began + (options.seconds or limits.seconds + _SPARE * media.seconds),
+        until=began + (options.seconds or limits.seconds + _more(media)),
     )
 
     def begin(vantage: Vantage) -> None:
@@ -164,6 +167,11 @@ async def run(
             disturbances=tuple(watch.seen),
         ),
     )
+
+
+def _more(media: placing.Cost) -> float:
+    """Seconds of a run that its media may take."""
+    return _CONFIRMING + _SPARE * media.seconds if media.octets else 0.0
 
 
 def _ways(net: Net, catalogue: Catalogue, options: Options) -> list[str]:
@@ -247,6 +255,7 @@ async def _measure(this: _Round, job: Job, after: Sequence[asyncio.Task[None]] =
         async with asyncio.timeout(None if placing.is_media(job.target) else limit):
             job = await this.lists.joined(job)
             ended = await _rounds(this, job, chains)
+        this.lists.learn(job, chains)  # before it waits for its siblings, for these may wait for the list
         await _recheck(this, job, chains)
     except TimeoutError:
         ended = "deadline"

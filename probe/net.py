@@ -266,7 +266,8 @@ class PacedUdpLink(UdpLink):
                 self._refused(error)
                 continue
             self.received += len(data)
-            hear(data, self.now() - _age(ancillary))
+            age = _age(ancillary)  # before `now`: what interrupts us in between may not make it seem earlier
+            hear(data, self.now() - age)
 
     def _refused(self, error: OSError) -> None:
         if error.errno not in (errno.EAGAIN, errno.ENOBUFS):

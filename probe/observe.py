@@ -192,4 +192,5 @@ def _kept(facts: object) -> AnyFacts | None:
 
 
 def _tally(flow: Flow) -> tuple[int, int]:
-    return sum(link.sent for link in flow.sockets), sum(link.received for link in flow.sockets)
+    sent, received = sum(link.sent for link in flow.sockets), sum(link.received for link in flow.sockets)
+    return flow.sent + sent, flow.received + received

@@ -46,11 +46,6 @@ def is_cut(case: Case) -> bool:
     return len(own) >= relay_media.TRIES and codes.count("cut") == len(own)
 
 
-def unusable(case: Case) -> bool:
-    """In every try nothing could be said in one direction."""
-    return all(map(relay_media.speech_suffers, _own(case)))
-
-
 def is_poor(case: Case) -> bool:
     """Media suffered whenever it was tried."""
     return bool(_own(case)) and all(map(relay_media.damage, _own(case)))

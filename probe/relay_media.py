@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from probe.diagnosis import Diagnosis, diagnose, speech_is_possible
+from probe.diagnosis import Diagnosis, diagnose
 from probe.media.quality import Direction
 from probe.model import Chain
 from probe.plan import Leg
@@ -37,11 +37,6 @@ def _is_halved(stages: Sequence[tuple[str, Direction]]) -> bool:
     return bool(stages) and all(
         one.loss >= 0.25 and one.burst_ratio < 1.6 and one.spread < 0.15 for _, one in stages
     )
-
-
-def speech_suffers(chain: Chain) -> bool:
-    """Whether nothing could be said in one direction."""
-    return any(not speech_is_possible(one) for stages in directions(chain).values() for _, one in stages)
 
 
 def follow_ups(done: Sequence[Chain], leg: Leg) -> list[Leg]:

@@ -11,17 +11,10 @@ RELAY_RULES: tuple[Rule, ...] = (
     Rule(
         id="relay.cut",
         when=all_of(relays.is_cut, relays.line_is_fair),
-        state="blocked",
+        state="unreachable",
         mechanism="media.cut",
-        because="media passes through the relay and then no more, every time, while other machines answer",
-    ),
-    Rule(
-        id="relay.limited.unusable",
-        when=all_of(relays.suffers, relays.line_is_fair, relays.unusable),
-        state="blocked",
-        mechanism="media.{damage}",
-        because="media through the relay is thinned until nobody can talk ({lost} % lost), while the line"
-        " to other machines loses hardly anything",
+        because="media passes through the relay and then no more, every time, while other machines answer; whether it is"
+        " cut or does not serve strangers, another network must tell",
     ),
     Rule(
         id="relay.limited",

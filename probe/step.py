@@ -142,6 +142,9 @@ class Flow:
     # What the http step keeps for the next question on the same connection.
     http: object = None
     supplies: Supplies = field(default_factory=Supplies)
+    # Bytes over sockets that are not among these: a call library's.
+    sent: int = 0
+    received: int = 0
     # Called with the facts so far when a step goes on listening after its answer is good enough to use.
     announce: Callable[[Facts], None] = lambda facts: None
     # Addresses of the volunteer that steps saw; they stay in memory and are compared, never written.

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from probe.call_follow_up import follow_ups
-from probe.catalogue import Catalogue, Evidence, Target
+from probe.catalogue import Catalogue, Evidence, Target, Turn
 from probe.configs import load
 from probe.failure import Failure, Kind
 from probe.far_end.client import Heartbeat
@@ -34,12 +34,12 @@ from tests.build import at_far_end, control, document, tried
 
 SHIPPED = load(Path(__file__).parent.parent / "configs")
 _SECONDS = {
-    "voice": 12.0,
+    "voice": 9.0,
     "video": 8.0,
     "half": 8.0,
-    "voice-short": 12.0,
-    "telegram-short": 14.0,
-    "whatsapp": 14.0,
+    "voice-short": 9.0,
+    "telegram-short": 11.0,
+    "whatsapp": 11.0,
 }
 CATALOGUE: Catalogue = msgspec.structs.replace(
     SHIPPED,
@@ -90,9 +90,18 @@ class Line:
         """Seconds that a datagram takes, None if it is lost."""
         return 0.02 + self.chance.random() * 0.002
 
+    def serves(self, packet: Packet) -> bool:
+        """Whether the far end takes and answers a packet that has come to it, whichever way it came."""
+        return True
+
     def https(self, at: float) -> float | None:
         """Seconds that a question to the far end takes, None if nothing comes of it."""
         return 0.06
+
+    def stream(self, packet: Packet) -> float | None:
+        """Seconds that a packet on a TCP stream takes, None if it never comes."""
+        trip = self.https(packet.at)
+        return None if trip is None else trip / 2
 
     def note(self, facts: Any, at: float) -> Any:
         """What the far end's log adds or fails to add at the end of a flow."""
@@ -165,7 +174,8 @@ class _Media:
 def send(line: Line, packet: Packet) -> float | None:
     """Let a packet go over the line."""
     packet.flow.packets += 1
-    return line.udp(packet)
+    passes = line.udp(packet)
+    return passes if not packet.up or passes is None or line.serves(packet) else None
 
 
 def ask(line: Line, flow: Flow, look: str, at: float, size: int = 100, answer: int = 100) -> float | None:
@@ -191,6 +201,8 @@ def looks(step: Media) -> tuple[str, str]:
 
 def media_test(line: Line, step: Media, now: float) -> Test:
     """A paced flow."""
+    if step.transport == "tcp":
+        line = _Tcp(line)
     shape = CATALOGUE.shapes[step.shape]
     port = 41_000 if step.disguise == "port" else step.port or shape.port
     flow = Flow(port, now, is_call=False)
@@ -211,9 +223,9 @@ def media_test(line: Line, step: Media, now: float) -> Test:
         now = yield from media.play(now)
     code = media.code() if trip is not None or not opening else "opening"
     facts = MediaFacts(
-        shape=step.shape, disguise=step.disguise, transport="udp", port=port, source_port=40_000, opening=opened,
-        stages=tuple(media.stages), heartbeat=beating(line, began, now), heard=True, proved=True, ended="closed",
-        stopped=media.stopped,
+        shape=step.shape, disguise=step.disguise, transport=step.transport, port=port, source_port=40_000,
+        opening=opened, stages=tuple(media.stages), heartbeat=beating(line, began, now), heard=True, proved=True,
+        ended="closed", stopped=media.stopped,
     )  # fmt: skip
     yield now + 1.2
     return line.note(facts, now), code
@@ -270,14 +282,16 @@ def _until_answered(
 
 
 class _Tcp(Line):
-    """Datagrams on a TCP stream over a line: nothing is lost, and nothing comes while nothing passes."""
+    """Packets on a TCP stream over a line: nothing is lost, and nothing comes while nothing passes."""
 
     def __init__(self, line: Line) -> None:
         self.chance, self._line = line.chance, line
 
     def udp(self, packet: Packet) -> float | None:
-        trip = self._line.https(packet.at)
-        return None if trip is None else trip / 2
+        return self._line.stream(packet)
+
+    def serves(self, packet: Packet) -> bool:
+        return self._line.serves(packet)
 
 
 def beating(line: Line, began: float, ended: float) -> Heartbeat:
@@ -304,7 +318,7 @@ def target_of(step: AnyStep, name: str = "look-alike") -> Target:
         steps=(step,),
         evidence=Evidence(host="source", reply="source"),
     )
-    placed = place(made, FarEnd(host="far.example.org"))
+    placed = place(made, FarEnd(host="far.example.org"), Turn())
     assert placed is not None
     return placed
 

@@ -18,8 +18,22 @@ from probe.net import SystemNet
 from probe.observe import Observer
 from probe.plan import Address as Endpoint
 from probe.plan import Leg
-from probe.step import Supplies
-from probe.steps import AnyStep, Dns, Dtls, Http, Quic, Reflector, Stun, Tcp, Tls, Turn
+from probe.steps import (
+    AnyStep,
+    Dns,
+    Dtls,
+    Http,
+    Media,
+    Quic,
+    Reflector,
+    ReflectorLoop,
+    Stun,
+    Tcp,
+    Tls,
+    Turn,
+)
+from probe.steps.signalling import ALPN
+from tests.far_end.trial import SUPPLIES
 from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -113,11 +127,12 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),
     "http-2": (Tcp(), Tls(trust="any", alpn=("h2",)), Http(seconds=SECONDS)),
+    "media": (Tcp(), Tls(trust="any", alpn=ALPN), Media(trust="any", profiles=("few",), seconds=SECONDS)),
 }
 
 
 async def followed(port: int, steps: tuple[AnyStep, ...]) -> Chain:
-    observer = Observer(SystemNet(), Pace(), Supplies(), max_bytes=1 << 40)
+    observer = Observer(SystemNet(), Pace(), SUPPLIES, max_bytes=1 << 40)
     chains: list[Chain] = []
     to = Leg(
         variant="target",
@@ -199,6 +214,7 @@ DATAGRAMS: dict[str, AnyStep] = {
     "turn": Turn(username="u", password="p", seconds=SECONDS),
     "microsoft": Turn(dialect="microsoft", seconds=SECONDS),
     "quic": Quic(patience=0.6, seconds=SECONDS),
+    "reflectorloop": ReflectorLoop(profile="few", seconds=SECONDS),
 }
 
 

@@ -1,6 +1,7 @@
 """Observing and measuring on loopback: what is counted, what is kept, when it ends."""
 
 import asyncio
+import random
 import time
 
 from probe.catalogue import Pace
@@ -8,10 +9,10 @@ from probe.demo.stand_ins import Datagrams, WebServer, relay_reply
 from probe.failure import Kind
 from probe.model import Chain
 from probe.net import SystemNet
-from probe.observe import Observer
+from probe.observe import Observer, _Lanes, _lanes
 from probe.plan import Address, Leg
 from probe.step import Supplies
-from probe.steps import AnyStep, Http, Stun, Tcp, Tls
+from probe.steps import AnyStep, Call, Http, Loop, Media, ReflectorLoop, Stun, Tcp, Tls
 from tests.loopback import HERE, datagram_server, stream_server
 
 
@@ -113,3 +114,76 @@ async def test_two_flows_to_one_address_start_a_gap_apart() -> None:
 
     assert time.monotonic() - began >= 0.2
     assert len({chain.observations[0].at for chain in chains}) == 3
+
+
+# ---------------------------------------------------------------------- lanes of media
+
+
+class Traffic:
+    """Flows on lanes: how many lanes are taken, and whether anybody shared them with one who needs all."""
+
+    def __init__(self, count: int) -> None:
+        self.lanes, self.count = _Lanes(count), count
+        self.most = self.taken = self.flows = self.done = 0
+        self.order: list[int] = []
+
+    async def flow(self, wanted: int, seconds: float = 0.002) -> None:
+        async with self.lanes.taken(wanted):
+            self.taken += wanted
+            self.flows += wanted > 0
+            self.order.append(wanted)
+            self.most = max(self.most, self.taken)
+            assert wanted < self.count or self.flows == 1
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                self.taken -= wanted
+                self.flows -= wanted > 0
+            self.done += 1
+
+
+def test_a_call_needs_every_lane_a_flow_one_and_anything_else_none() -> None:
+    steps: tuple[AnyStep, ...] = (Call(), Loop(), Media(), ReflectorLoop(), Http())
+
+    assert [_lanes(leg(1, Tcp(), step), Pace()) for step in steps] == [3, 3, 1, 1, 0]
+
+
+async def test_three_flows_go_at_once_and_a_call_goes_alone() -> None:
+    traffic = Traffic(3)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(traffic.flow(wanted) for wanted in [1, 1, 1, 1, 3, 1, 3, 3, 1] * 3))
+
+    assert (traffic.done, traffic.most) == (27, 3)
+
+
+async def test_a_call_does_not_wait_for_flows_that_come_after_it() -> None:
+    traffic = Traffic(3)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(traffic.flow(wanted) for wanted in [1, 3, 1, 1, 1, 1]))
+
+    assert traffic.order[:2] == [1, 3]
+
+
+async def test_what_is_no_media_does_not_wait_for_lanes() -> None:
+    traffic = Traffic(1)
+    async with traffic.lanes.taken(1), asyncio.timeout(5):
+        await traffic.flow(0)
+
+    assert traffic.done == 1
+
+
+async def test_whoever_is_cancelled_in_a_lane_at_the_door_or_in_it_leaves_it_free() -> None:
+    traffic, luck = Traffic(3), random.Random(5)
+    for _ in range(40):
+        tasks = [asyncio.create_task(traffic.flow(luck.choice([1, 1, 3]))) for _ in range(12)]
+        for task in luck.sample(tasks, 6):
+            await asyncio.sleep(luck.choice([0, 0, 0.001]))
+            task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert not [task for task in tasks if not task.cancelled() and task.exception()]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(traffic.flow(1, 0.05) for _ in range(3)), traffic.flow(3))
+
+    assert traffic.taken == 0
+    assert traffic.most == 3

@@ -7,9 +7,9 @@ from probe.far_end.talk import StageFacts
 from probe.media.emodel import Score
 from probe.media.quality import Direction
 from probe.model import Chain, Document, Measurement
-from probe.steps import CallFacts, MediaFacts, ReflectorLoopFacts
+from probe.steps import CallFacts, LoopFacts, MediaFacts, ReflectorLoopFacts
 
-AnyMedia = MediaFacts | CallFacts | ReflectorLoopFacts
+AnyMedia = MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
 
 
 def tests(document: Document) -> Iterator[tuple[Measurement, Chain, AnyMedia]]:
@@ -23,15 +23,21 @@ def tests(document: Document) -> Iterator[tuple[Measurement, Chain, AnyMedia]]:
 
 def summary(facts: AnyMedia) -> str:
     """One flow in one line: how far it came, then each stage."""
+    stages = "; ".join(stage(one) for one in facts.stages)
+    return f"{head(facts)}: {stages}" if stages else head(facts)
+
+
+def head(facts: AnyMedia) -> str:
+    """What was tried, and how far it came."""
     match facts:
         case CallFacts():
-            head = _call(facts)
+            return _call(facts)
         case MediaFacts():
-            head = _flow(facts)
+            return _flow(facts)
+        case LoopFacts():
+            return f"call to ourselves through TURN over {facts.over.upper()}"
         case ReflectorLoopFacts():
-            head = f"through a relay of its own, {facts.answered} of 2 sides registered"
-    stages = "; ".join(stage(one) for one in facts.stages)
-    return f"{head}: {stages}" if stages else head
+            return f"through a relay of its own, {facts.answered} of 2 sides registered"
 
 
 def _call(facts: CallFacts) -> str:
@@ -51,19 +57,20 @@ def _flow(facts: MediaFacts) -> str:
     worn = f" as {facts.disguise}" if facts.disguise else ""
     unanswered = [one.name for one in facts.opening if one.rtt is None]
     failed = f", {unanswered[0]} unanswered" if unanswered else ""
-    return f"{facts.shape}{worn} at {facts.transport.upper()} {facts.port}{failed}"
+    refused = f", refused ({', '.join(facts.refusals)})" if facts.refusals else ""
+    return f"{facts.shape}{worn} at {facts.transport.upper()} {facts.port}{failed}{refused}"
 
 
 def stage(one: StageFacts) -> str:
     """One stage: loss both ways, round trip, how it would sound."""
-    up = f"up {_loss(one.up)}" if one.up is not None else "up unknown"
+    up = f"up {_loss(one.up, 'sent')}" if one.up is not None else "up unknown"
     trip = f", {1000 * one.rtt.median:.0f} ms round trip" if one.rtt is not None else ""
-    return f"{one.profile} {up}, down {_loss(one.down)}{trip}{_sound(one)}"
+    return f"{one.profile} {up}, down {_loss(one.down, 'answered')}{trip}{_sound(one)}"
 
 
-def _loss(one: Direction) -> str:
+def _loss(one: Direction, done: str) -> str:
     if not one.sent:
-        return "nothing sent"
+        return f"nothing {done}"
     return f"{100 * one.loss:.1f} % lost" if one.arrived else "all lost"
 
 
@@ -79,7 +86,7 @@ def as_json(document: Document) -> list[dict[str, Any]]:
             "service": measurement.service,
             "target": measurement.target,
             "variant": chain.variant,
-            "test": summary(facts).split(":")[0],
+            "test": head(facts),
             "stages": [_stage_json(one) for one in facts.stages],
         }
         for measurement, chain, facts in tests(document)

@@ -137,7 +137,7 @@ def rung(observation: "Observation") -> str:
 
 def _learned(observation: "Observation") -> str:
     facts = observation.facts
-    if observation.step in ("media", "call") and facts is not None:
+    if observation.step in ("media", "call", "loop", "reflectorloop") and facts is not None:
         from probe.cli.media_words import AnyMedia, summary
 
         return f" [{plain(summary(facts))}]" if isinstance(facts, AnyMedia) else ""

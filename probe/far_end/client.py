@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias, TypeVar
@@ -26,12 +27,21 @@ from probe.far_end.protocol import (
     Welcome,
 )
 from probe.record import Record, peer_text
-from probe.step import Flow
+from probe.step import Flow, TurnAccess
 
 R = TypeVar("R", bound=Record)
 _MAX_ANSWER = 64 * 1024
-_HEARTBEAT = 5.0  # seconds between questions, and for an answer
+_ANSWER = 10.0  # seconds for any answer
+_HEARTBEAT = 5.0  # seconds between questions beside the media
+_ALIVE = 5.0  # seconds in which one of them is answered
 _LOG = 8.0  # seconds to wait for a log
+# What a far end says is said again, to it or to a TURN server, and must fit there: a header (RFC 6750 section 2.1),
+# a path, a look-up, an attribute (RFC 8489 section 14.3).
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,500}=*")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*|[0-9A-Fa-f:.]{2,45}")
+_CREDENTIAL = 508  # bytes
+_LONGEST = 7_200_000_000  # microseconds of a log; no far end lets a flow last so long
 
 
 class Heartbeat(Record):
@@ -62,6 +72,8 @@ class FarEnd:
         welcome = _read(status, answer, 201, Welcome)
         if welcome.version != VERSION:
             raise Unsupported("the far end speaks another version of our protocol", code="version")
+        if not _TOKEN.fullmatch(welcome.token) or not _is_usable(welcome.turn):
+            raise Malformed("the far end's welcome cannot be used", code="welcome")
         return cls(flow, welcome, reopen)
 
     async def new_flow(self, asked: NewFlow) -> Made:
@@ -71,7 +83,10 @@ class FarEnd:
                 "the far end does not listen at this port", code=f"{asked.transport}-{asked.port}"
             )
         status, _, answer = await self._ask("POST", FLOWS, msgspec.json.encode(asked))
-        return _read(status, answer, 201, Made)
+        made = _read(status, answer, 201, Made)
+        if not _NAME.fullmatch(made.id):
+            raise Malformed("the far end does not say where the flow is", code="id")
+        return made
 
     async def flow_log(self, made: Made) -> Heard:
         """End a flow and get its log."""
@@ -83,7 +98,7 @@ class FarEnd:
         status, location, answer = await self._ask("POST", f"{WHIP}?setup={setup}", offer.encode(), headers)
         if status != 201:
             raise _refusal(status, answer)
-        if not location.startswith(f"{CALLS}/") or len(location) > 120:
+        if not location.startswith(f"{CALLS}/") or not _NAME.fullmatch(location.removeprefix(f"{CALLS}/")):
             raise Malformed("the far end does not say where the call is", code="location")
         return answer.decode("utf-8", "replace"), location
 
@@ -98,9 +113,13 @@ class FarEnd:
         task = asyncio.create_task(self._beat(over))
         try:
             yield
+        except asyncio.CancelledError:
+            task.cancel()  # nobody waits for anything any more
+            raise
         finally:
             over.set()  # a question under way is waited for: cut off, it would spoil the connection
             await asyncio.gather(task, return_exceptions=True)
+        task.result()  # our own mistake, if there was one
 
     async def _beat(self, over: asyncio.Event) -> None:
         while self._failure is None and not over.is_set():
@@ -111,7 +130,7 @@ class FarEnd:
             self._asked += 1
             began = self._flow.net.now()
             try:
-                async with asyncio.timeout(_HEARTBEAT):
+                async with asyncio.timeout(_ALIVE):
                     status, _, _ = await self._ask("GET", PING)
             except (StepError, OSError) as error:
                 self._failure = classify(error)
@@ -146,7 +165,10 @@ class FarEnd:
         except (StepError, OSError):
             async with asyncio.timeout(_LOG):
                 status, _, answer = await self._ask("DELETE", path)
-        return _read(status, answer, 200, Heard)
+        heard = _read(status, answer, 200, Heard)
+        if sum(heard.at) > _LONGEST or heard.packets_in < 0:
+            raise Malformed("the far end's log cannot be true", code="log")
+        return heard
 
 
 Reopen: TypeAlias = Callable[[], Awaitable[Flow]]
@@ -161,9 +183,10 @@ async def _exchange(
     sent = {"host": host, "accept": "*/*", "accept-encoding": "identity", "content-type": "application/json"}
     if content or method == "POST":
         sent["content-length"] = str(len(content))
-    response, body, complete, _ = await exchange(
-        flow, method, f"https://{host}{path}", headers=(sent | headers).items(), content=content, cap=cap
-    )
+    async with asyncio.timeout(_ANSWER):
+        response, body, complete, _ = await exchange(
+            flow, method, f"https://{host}{path}", headers=(sent | headers).items(), content=content, cap=cap
+        )
     if not complete:
         raise Malformed("the far end's answer has no end", code="endless")
     return response.status_code, response.headers.get("location", ""), body
@@ -176,6 +199,15 @@ def _read(status: int, body: bytes, wanted: int, shape: type[R]) -> R:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise Malformed("the answer is not a far end's", code="json") from None
+
+
+def _is_usable(turn: TurnAccess | None) -> bool:
+    """Whether it can be looked up, dialled and told the credentials."""
+    if turn is None:
+        return True
+    ports = all(0 <= port < 1 << 16 for port in (turn.udp, turn.tcp, turn.tls))
+    short = all(len(text.encode()) <= _CREDENTIAL for text in (turn.username, turn.password))
+    return ports and short and _HOST.fullmatch(turn.host) is not None
 
 
 def _refusal(status: int, body: bytes) -> StepError:

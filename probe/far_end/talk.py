@@ -73,7 +73,7 @@ class Talk:
         self._clock, self._began = clock, clock()
         self._up, self._down = Sealer(key, "up"), Sealer(key, "down")
         self._word = 0
-        self._micros = 0  # their clock, as their last answer showed it
+        self._micros: int | None = None  # their clock, as their last answer showed it
         self.pacer = Pacer(clock)
         self.sent: list[Sent] = []
         self.answers: dict[int, Answer] = {}
@@ -114,7 +114,8 @@ class Talk:
 
     def _unwrapped(self, micros: int) -> int:
         """The time nearest to the last one: answers overtake each other, also where the count begins again."""
-        self._micros += (micros - self._micros + _TURN // 2) % _TURN - _TURN // 2
+        before = micros if self._micros is None else self._micros
+        self._micros = before + (micros - before + _TURN // 2) % _TURN - _TURN // 2
         return self._micros
 
     async def play(self, profile: Profile, send: Callable[[int], float | None]) -> None:
@@ -145,7 +146,7 @@ class Talk:
             if heard.ended in _DEAF and log:
                 until = max(log) + 1
         kinds = frozenset(media)
-        ends = [stage.first for stage in self.stages[1:]] + [len(self.sent)]
+        ends = [*(stage.first for stage in self.stages), len(self.sent)][1:]
         return tuple(
             self._stage(
                 stage,

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from probe.dialogue import Dialogue, Link, converse, read
-from probe.failure import StepError, classify
+from probe.dialogue import Link
+from probe.failure import Closed, StepError, classify
 from probe.far_end.protocol import NewFlow
 from probe.step import Flow
 
+_CONNECT = 10.0  # seconds for a TCP connection
 _QUEUE = 64  # datagrams that may wait for a TCP stream; a fuller queue counts as not sent
 
 
@@ -42,13 +43,16 @@ async def wire(flow: Flow, asked: NewFlow) -> AsyncIterator[Wire]:
     flow.sockets.append(link)
     made = Wire(link.send_now, link.local_port(), link.refusals)
     link.on_datagram(lambda data, at: made.hear(data, at))
-    yield made
-    made.hear = _nobody
+    try:
+        yield made
+    finally:
+        made.hear = _nobody
 
 
 @asynccontextmanager
 async def _framed(flow: Flow, port: int) -> AsyncIterator[Wire]:
-    link = await flow.net.dial_tcp(flow.address, port)
+    async with asyncio.timeout(_CONNECT):
+        link = await flow.net.dial_tcp(flow.address, port)
     flow.sockets.append(link)
     frames: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE)
     made = Wire(lambda data: _queue(frames, data), link.local_port())
@@ -62,6 +66,8 @@ async def _framed(flow: Flow, port: int) -> AsyncIterator[Wire]:
             if isinstance(result, OSError | StepError):
                 code = classify(result).code or "CLOSED"
                 made.refusals[code] = made.refusals.get(code, 0) + 1
+            elif isinstance(result, Exception):
+                raise result
 
 
 def _queue(frames: "asyncio.Queue[bytes]", data: bytes) -> bool:
@@ -77,10 +83,21 @@ async def _write(link: Link, frames: "asyncio.Queue[bytes]") -> None:
 
 
 async def _hear(link: Link, made: Wire) -> None:
+    rest = b""
     while True:
-        made.hear(await converse(link, _frame()), link.now())
+        data, _ = await link.receive()
+        if not data:
+            raise Closed("the stream ended")
+        at = link.now()
+        frames, rest = _split(rest + data)
+        for frame in frames:
+            made.hear(frame, at)
 
 
-def _frame() -> Dialogue[bytes]:
-    length = yield from read(2)
-    return (yield from read(int.from_bytes(length, "big")))
+def _split(stream: bytes) -> tuple[list[bytes], bytes]:
+    """The whole datagrams at the start of a stream, each behind two bytes of length, and what is left."""
+    found, start = list[bytes](), 0
+    while (end := start + 2 + int.from_bytes(stream[start : start + 2], "big")) <= len(stream):
+        found.append(stream[start + 2 : end])
+        start = end
+    return found, stream[start:]

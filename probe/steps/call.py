@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from probe.failure import Rejected, Silent, StepError, Unsupported
+from probe.failure import Malformed, Rejected, Silent, StepError, Unsupported
 from probe.far_end.client import FarEnd, Heartbeat
 from probe.far_end.protocol import Heard
 from probe.far_end.talk import StageFacts, Talk, is_cut
@@ -28,13 +28,13 @@ Path = Literal["direct", "turn-udp", "turn-tcp", "turn-tls"]
 # Our own deadlines (seconds): the library's are 5 to 63 s, and some of its waits never end.
 _DEADLINES = {"gathering": 6.0, "signalling": 10.0, "ice": 15.0, "dtls": 12.0}
 _AFTERWARDS = 1.0  # seconds in which late packets may still come
-_RTP, _SRTP_TAG = 12, 16  # bytes of header and of AES-GCM's tag (RFC 7714) around a payload
+RTP, SRTP_TAG = 12, 16  # bytes of header and of AES-GCM's tag (RFC 7714) around a payload
 _CLOCKS = {"audio": 48_000, "video": 90_000}
 _VIDEO = 600  # bytes of mean packet size from which a profile is sent on the video stream
 # What the other side or the relay said; everything else that ends a stage is silence.
 _REFUSALS = {
-    "denied": "the relay does not reach the far end",
-    "alert": "the far end answered with an alert",
+    "denied": "the relay does not reach the other side",
+    "alert": "the other side answered with an alert",
     "identity": "another certificate than announced",
     "bytes": "what came is not DTLS",
 }
@@ -98,33 +98,58 @@ class Call(Step):
         """Call, keep it up, hang up.
 
         Raises Silent with the stage as code ("ice", "dtls", "media", or "cut" where media ended in silence), Rejected
-        where the far end or the TURN server refuses (code "turn-401" and the like for the latter), Unsupported where
-        there is no such relay (code "turn") or this machine was too busy (code "busy").
+        where the far end or the TURN server refuses (code "turn-401" and the like for the latter), Malformed for what
+        the far end says over HTTPS, Unsupported where there is no such relay (code "turn") or this machine was too
+        busy (code "busy"), and OSError for what ends the signalling.
         """
         profiles = shortened([flow.supplies.profiles[name] for name in self.profiles], self.at_most)
         far = await greet(flow, self.trust)
         relay = await through(flow, self.path, far.welcome.turn, self.trust)
         import probe.webrtc  # noqa: F401 - a quarter of a second that is not the network's
 
-        call = _Call(self, flow, far)
+        call, failure = _Call(self, flow, far), None
         try:
             await call.set_up(relay)
             async with far.beating():
                 await call.keep_up(profiles)
         except (StepError, OSError) as error:  # a stage that failed for good is an OSError, too
-            await call.hang_up()
-            raise call.failed(error) from error
+            failure = error
         finally:
             await call.close()
         await call.hang_up()
         facts = call.facts()
-        _raise_if_incomplete(facts)
+        if failure is not None:
+            raise failed(failure, call.stage, facts, denied=call.is_denied())
+        _raise_if_incomplete(facts, call.lie)
         return facts
 
 
-def _raise_if_incomplete(facts: CallFacts) -> None:
+def failed(error: StepError | OSError, stage: str, partial: Facts, *, denied: bool) -> Exception:
+    """The failure of a stage of a call, with its name and what was learned before.
+
+    `denied`: the relay said that it does not reach the other side. The library goes on asking it for a minute.
+    """
+    reason = "denied" if denied and stage == "ice" else getattr(error, "reason", "")
+    match error:
+        case StepError():
+            error.partial = error.partial or partial
+            if stage == "gathering" and error.code:  # a relay's
+                error.code = f"turn-{error.code}"
+            return error
+        case TimeoutError() | ConnectionError() if error.errno is None and reason in _REFUSALS:
+            return Rejected(f"{_REFUSALS[reason]} in {stage}", code=f"{stage}-{reason}", partial=partial)
+        case TimeoutError() | ConnectionError() if error.errno is None:
+            return Silent(f"no answer in {stage}", code=stage, partial=partial)
+        case _:
+            return error
+
+
+def _raise_if_incomplete(facts: CallFacts, lie: Malformed | None) -> None:
     if is_void(facts.pacing):
         raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
+    if lie is not None:
+        lie.partial = facts
+        raise lie
     if not any(stage.down.arrived for stage in facts.stages):
         raise Silent("the call connects, and nothing of its media comes back", code="media", partial=facts)
     if is_cut(facts.stages):
@@ -148,7 +173,8 @@ class _Call:
         self._log_path = ""
         self._heard: Heard | None = None
         self._times: dict[str, float] = {}
-        self._stage = "gathering"
+        self.stage = "gathering"
+        self.lie: Malformed | None = None  # what the far end said instead of a log
         self._first_media: float | None = None
         self._clocks = dict.fromkeys(_CLOCKS, 0)
 
@@ -174,7 +200,7 @@ class _Call:
         await self._within("dtls", "dtls", peer.dtls())
 
     async def _within(self, stage: str, name: str, doing: Awaitable[T]) -> T:
-        self._stage = stage
+        self.stage = stage
         async with asyncio.timeout(_DEADLINES[stage]):
             done = await doing
         self._times[name] = round(self._flow.net.now() - self._began, 6)
@@ -182,7 +208,7 @@ class _Call:
 
     async def keep_up(self, profiles: Sequence[Profile]) -> None:
         """Send every profile's media."""
-        self._stage = "media"
+        self.stage = "media"
         for profile in profiles:
             media: Literal["audio", "video"] = "video" if sum(profile.sizes) / 2 >= _VIDEO else "audio"
             await self._talk.play(profile, lambda size, m=media, p=profile: self._send(m, p, size))  # type: ignore[misc]
@@ -192,47 +218,42 @@ class _Call:
 
     def _send(self, media: Literal["audio", "video"], profile: Profile, size: int) -> float | None:
         assert self._peer is not None
-        payload = self._talk.mark(0) + os.urandom(max(0, size - _RTP - _SRTP_TAG - SIZE))
+        payload = self._talk.mark(0) + os.urandom(max(0, size - RTP - SRTP_TAG - SIZE))
         self._clocks[media] += round(profile.every * _CLOCKS[media])
         try:
             self._peer.send(media, payload, timestamp=self._clocks[media] & 0xFFFFFFFF)
         except OSError:
             return None
-        return self._talk.count(0, len(payload) + _RTP + _SRTP_TAG)
+        return self._talk.count(0, len(payload) + RTP + SRTP_TAG)
 
     def _hear(self, packet: "Packet") -> None:
-        size = len(packet.payload) + _RTP + _SRTP_TAG
+        size = len(packet.payload) + RTP + SRTP_TAG
         if self._talk.hear(packet.payload[:SIZE], size, packet.arrived) is not None and not self._first_media:
             self._first_media = round(packet.arrived - self._began, 6)
 
+    def is_denied(self) -> bool:
+        """Whether the relay said that it does not reach the far end."""
+        return self._peer is not None and self._peer.denied is not None
+
     async def hang_up(self) -> None:
         """End it at the far end, and get its log."""
-        if self._log_path:
-            try:
-                self._heard = await self._far.call_log(self._log_path)
-            except (StepError, OSError):
-                self._heard = None
-            self._log_path = ""
+        if not self._log_path:
+            return
+        try:
+            heard = await self._far.call_log(self._log_path)
+            self._talk.facts([0], heard)  # a log that cannot be true is none
+            self._heard = heard
+        except Malformed as lie:
+            self.lie = lie
+        except (StepError, OSError):
+            pass
 
     async def close(self) -> None:
         """Send nothing more."""
+        self._flow.sent += sum(one.size for one in self._talk.sent)
+        self._flow.received += sum(one.size * one.copies for one in self._talk.answers.values())
         if self._peer is not None:
             await self._peer.close()
-
-    def failed(self, error: Exception) -> Exception:
-        """The failure with its stage and what was learned before."""
-        partial, stage = self.facts(), self._stage
-        match error:
-            case StepError():
-                error.partial = error.partial or partial
-                return error
-            case ConnectionError() if (reason := getattr(error, "reason", "")) in _REFUSALS:
-                said = _REFUSALS[reason]
-                return Rejected(f"{said} in {stage}", code=f"{stage}-{reason}", partial=partial)
-            case TimeoutError() | ConnectionError():
-                return Silent(f"no answer in {stage}", code=stage, partial=partial)
-            case _:
-                return error
 
     def facts(self) -> CallFacts:
         """Everything that was seen."""

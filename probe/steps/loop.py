@@ -87,7 +87,7 @@ class _Loop:
         from probe.webrtc import Peer
 
         key, now = os.urandom(KEY), flow.net.now
-        self._step, self._now, self._began, self.stage = step, now, now(), "gathering"
+        self._flow, self._step, self._now, self._began, self.stage = flow, step, now, now(), "gathering"
         self._talk, self._log = Talk(key, now), ReceiveLog()
         self._up, self._down = Sealer(key, "up"), Sealer(key, "down")
         self._times: dict[str, float] = {}
@@ -138,6 +138,9 @@ class _Loop:
 
     async def close(self) -> None:
         """Send nothing more."""
+        sent, back = sum(s.size for s in self._talk.sent), sum(a.size for a in self._talk.answers.values())
+        self._flow.sent += sent + back  # of both ends
+        self._flow.received += sent + back
         await asyncio.gather(self._caller.close(), self._callee.close())
 
     def is_denied(self) -> bool:

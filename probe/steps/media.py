@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Literal
 
-from probe.failure import Kind, Silent, StepError, Unsupported, classify
+from probe.failure import Malformed, Silent, StepError, Unsupported
 from probe.far_end.client import FarEnd, Heartbeat
 from probe.far_end.protocol import Heard, Made, NewFlow, Packets
 from probe.far_end.talk import StageFacts, Talk, arrivals, is_cut
@@ -100,7 +100,10 @@ class Media(Step):
             async with far.beating():
                 answered = await call.place(shortened(named, self.at_most))
             heard, trouble = await _log(far, made)
-        facts = call.facts(self, asked.port, far.heartbeat(), heard)
+        try:
+            facts = call.facts(self, asked.port, far.heartbeat(), heard)
+        except Malformed as lie:  # a log that cannot be true is none
+            facts, trouble = call.facts(self, asked.port, far.heartbeat(), None), lie
         _raise_if_incomplete(facts, answered, trouble)
         return facts
 
@@ -121,7 +124,8 @@ def _raise_if_incomplete(facts: MediaFacts, answered: bool, trouble: Exception |
     """What this machine could not do comes first: then nothing was shown."""
     if is_void(facts.pacing):
         raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
-    if trouble is not None and classify(trouble).kind is Kind.MALFORMED:
+    if isinstance(trouble, Malformed):
+        trouble.partial = facts
         raise trouble
     if not answered:
         raise Silent("an opening packet was never answered", code="opening", partial=facts)
@@ -141,7 +145,8 @@ class _Call:
 
     def __init__(self, packets: Sequence[PacketKind], talk: Talk, carrying: Wire) -> None:
         self._packets, self._talk, self._wire = packets, talk, carrying
-        self._memory = Memory()
+        same: dict[str, bytes] = {}  # constant in the whole flow; counters are each packet's own
+        self._memories = [Memory(same=same) for _ in packets]
         self._opening: list[tuple[OpeningFacts, range]] = []
         self._answered = asyncio.Event()
         downs = [one.down for one in packets if one.down is not None]
@@ -157,11 +162,11 @@ class _Call:
 
     def _send(self, kind: int, wanted: int = 0) -> float | None:
         """Let a packet leave; the time, None if it did not leave or is not counted."""
-        packet = self._packets[kind].up
+        packet, memory = self._packets[kind].up, self._memories[kind]
         if packet.stamp_at is None:
-            self._wire.send(packet.render(self._memory, b""))
+            self._wire.send(packet.render(memory, b""))
             return None
-        data = packet.render(self._memory, self._talk.mark(kind), wanted)
+        data = packet.render(memory, self._talk.mark(kind), wanted)
         return self._talk.count(kind, len(data)) if self._wire.send(data) else None
 
     async def place(self, profiles: Sequence[Profile]) -> bool:

@@ -9,11 +9,14 @@ import asyncio
 import random
 import secrets
 
+import msgspec
+
 from probe.failure import Malformed, Silent, Unsupported
 from probe.far_end.talk import StageFacts, is_cut
 from probe.media.emodel import score
 from probe.media.pacing import Pacer, Pacing
 from probe.media.quality import Passage, direction
+from probe.media.shape import Profile
 from probe.media.stamp import KEY, SIZE, Sealer, Stamp
 from probe.media.template import Memory, Template
 from probe.step import Facts, Flow, PacedLink, Step
@@ -58,8 +61,9 @@ class ReflectorLoop(Step):
     async def run(self, flow: Flow) -> ReflectorLoopFacts:
         """Register both sides, then send both ways.
 
-        Raises Silent with code "opening" (a side's hello was never answered), "media" (no frame came through) or
-        "cut"; Unsupported with code "busy" where this machine was too slow to say anything.
+        Raises Silent with code "opening" (a side's hello was never answered), "media" (no frame came through),
+        "one-way" (none came through to one side) or "cut" (frames came through to a side, and then no more);
+        Unsupported with code "busy" where this machine was too slow to say anything.
         """
         profile = flow.supplies.profiles[self.profile]
         one, other = await _Side.pair(flow)
@@ -70,11 +74,7 @@ class ReflectorLoop(Step):
         pacer, began = Pacer(flow.net.now), flow.net.now()
         keeping = [asyncio.create_task(side.keep()) for side in (one, other)]
         try:
-            count, (low, high) = round(profile.seconds / profile.every), profile.sizes
-            await asyncio.gather(*(
-                pacer.run(count, profile.every, lambda _, s=side: s.say(random.randint(low, high)), lambda: True)
-                for side in (one, other)
-            ))  # fmt: skip
+            await asyncio.gather(*(side.talk(pacer, profile) for side in (one, other)))
             await asyncio.sleep(_AFTERWARDS)
         finally:
             for task in keeping:
@@ -99,7 +99,9 @@ def _raise_if_incomplete(facts: ReflectorLoopFacts) -> None:
         raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
     if not stage.up.arrived and not stage.down.arrived:
         raise Silent("no frame came through the relay", code="media", partial=facts)
-    if is_cut(facts.stages):
+    if not stage.up.arrived or not stage.down.arrived:
+        raise Silent("frames came through the relay one way only", code="one-way", partial=facts)
+    if any(is_cut([msgspec.structs.replace(stage, up=None, down=way)]) for way in (stage.up, stage.down)):
         raise Silent("frames came through, and then no more", code="cut", partial=facts)
 
 
@@ -149,6 +151,11 @@ class _Side:
         while True:
             await asyncio.sleep(_KEEP)
             self._link.send_now(hello(self._tag, self._query))
+
+    async def talk(self, pacer: Pacer, profile: Profile) -> None:
+        """Media of one profile."""
+        count, (low, high) = round(profile.seconds / profile.every), profile.sizes
+        await pacer.run(count, profile.every, lambda _: self.say(random.randint(low, high)), lambda: True)
 
     def say(self, size: int) -> float | None:
         """One frame of media."""

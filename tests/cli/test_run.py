@@ -137,7 +137,7 @@ async def test_wrong_usage_is_one_sentence_and_exit_code_2(arguments: tuple[str,
 async def test_services_lists_and_checks_the_shipped_catalogue() -> None:
     code, out, _ = await probe("services")
     assert code == 0
-    assert "21 services" in out
+    assert "22 services" in out
 
     code, out, _ = await probe("services", "telegram", "--json")
     assert json.loads(out)["services"][0]["targets"][0]["target"] == "dc1"

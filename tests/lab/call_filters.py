@@ -12,9 +12,8 @@ from tests.lab.behaviours import Behaviour, Forge, Matches
 from tests.lab.packets import UDP, Packet
 
 _Key: TypeAlias = tuple[int, str, int, int]
-_RTP_TYPES = frozenset(
-    (*range(35), *range(96, 128))
-)  # RFC 3551; 64 to 95 is where RTCP is (RFC 5761 section 4)
+# RFC 3551; 64 to 95 is where RTCP is (RFC 5761 section 4).
+_RTP_TYPES = frozenset((*range(35), *range(96, 128)))
 _RTP_GAP = 16  # lost packets after which a sequence number still follows
 
 
@@ -24,10 +23,10 @@ def _key(packet: Packet) -> _Key:
 
 @dataclass
 class _Counted:
-    """One flow: its first packet's time, the times of the last ones, and how much it had."""
+    """One flow: its first packet's time, those of the last ones of each direction, and how much it had."""
 
     began: float
-    recent: deque[float]
+    recent: dict[bool, deque[float]]
     packets: int = 0
     bytes: int = 0
     is_judged: bool = False
@@ -38,7 +37,8 @@ class Freeze(Behaviour):
     """A flow stops, both ways and for good, when it has had `packets` or `bytes`, or is `seconds` old; 0: no limit.
 
     Both directions count together unless `direction` says which; bytes are those of IP packets. With `min_rate`, only
-    a flow is judged that has had so many packets a second over `window` seconds; without a limit it stops right then.
+    a flow is judged that has had so many packets a second in one direction, over `window` seconds; without a limit it
+    stops right then.
     """
 
     packets: int = 0
@@ -61,21 +61,23 @@ class Freeze(Behaviour):
     def see(self, packet: Packet, now: float) -> float | None:
         key = _key(packet)
         if key not in self._flows:
-            self._flows[key] = _Counted(now, deque(maxlen=max(1, math.ceil(self.min_rate * self.window))))
+            many = max(1, math.ceil(self.min_rate * self.window))
+            self._flows[key] = _Counted(now, {True: deque(maxlen=many), False: deque(maxlen=many)})
         flow = self._flows[key]
         flow.is_frozen = flow.is_frozen or self._is_over(flow, now)
         if flow.is_frozen:
             return None
         if not self._counts or packet.up == (self._counts == "up"):
-            self._count(flow, len(packet.raw), now)
+            self._count(flow, packet, now)
         return 0.0
 
-    def _count(self, flow: _Counted, size: int, now: float) -> None:
+    def _count(self, flow: _Counted, packet: Packet, now: float) -> None:
         flow.packets += 1
-        flow.bytes += size
-        flow.recent.append(now)
-        is_full = len(flow.recent) == flow.recent.maxlen
-        flow.is_judged = flow.is_judged or (is_full and now - flow.recent[0] <= self.window)
+        flow.bytes += len(packet.raw)
+        recent = flow.recent[packet.up]
+        recent.append(now)
+        is_full = len(recent) == recent.maxlen
+        flow.is_judged = flow.is_judged or (is_full and now - recent[0] <= self.window)
 
     def _is_over(self, flow: _Counted, now: float) -> bool:
         if self.min_rate and not flow.is_judged:

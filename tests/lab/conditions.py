@@ -34,9 +34,7 @@ class Conditions:
         False  # the client has IPv6 only, behind Debian's tayga; names without AAAA get a made-up one
     )
     delay_ms: float = 8.0
-    far_end: bool = (
-        False  # a far end and a TURN server beside it: hosts "far" and "turn", https://far.lab.example
-    )
+    far_end: bool = False  # at https://far.lab.example, and a TURN server beside it: hosts "far" and "turn"
     busy: int = 0  # endless loops that share one processor with the probe while it runs
-    nice: int = 0  # of the probe: how far it yields to them; 10 beside three loops spoils media, 19 everything
+    nice: int = 0  # of the probe beside these: with three, 10 spoils its media, and 19 stops it altogether
     truth: bool = False  # keep what became of each packet on the box

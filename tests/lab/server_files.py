@@ -13,7 +13,7 @@ from tests.lab.world import Endpoint, Page
 
 _DAY = timedelta(days=1)
 _FAR_UDP = (443, 596, 597, 598, 599, 1400, 3478, 3480, 8801, 19305, 40003, 41000, 50004)
-_FAR_TCP = (8443,)
+_FAR_TCP = (8443, 41000)
 
 
 class Keys:

@@ -1,0 +1,137 @@
+"""What does not fit in a catalogue of calls: one sentence with file, key and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from probe.configs import load
+from probe.toml_file import ConfigError
+
+FILES = {
+    "probe.toml": 'innocent_name = "www.example.com"\n[[resolvers]]\nname = "system"\nover = "system"\n',
+    "controls.toml": """checked = 2026-11-01
+[[controls]]
+name = "far-end-random"
+purpose = "control"
+class = "foreign-hosting"
+role = "media"
+at = "far-end"
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "media", shape = "random", port = 443, profiles = ["voice"] }]
+""",
+    "profiles.toml": """[[profiles]]
+name = "voice"
+title = "a voice call"
+every = 0.02
+sizes = [160, 200]
+seconds = 30.0
+source = "test"
+""",
+    "shapes/random.toml": """shape = "random"
+title = "random bytes"
+source = "test"
+checked = 2026-11-01
+port = 3478
+profiles = ["voice"]
+[[opening]]
+name = "first"
+up = "{high} {stamp} {random:7}"
+[media]
+up = "{high} {stamp} {fill}"
+""",
+    "services/one.toml": """service = "one"
+title = "One"
+source = "test"
+checked = 2026-11-01
+[[targets]]
+name = "look-alike"
+purpose = "calls"
+at = "far-end"
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "media", shape = "random" }]
+[[targets]]
+name = "call"
+purpose = "calls"
+at = "far-end"
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "call", profiles = ["voice"] }]
+[[targets]]
+name = "chat"
+purpose = "messaging"
+host = "chat.example"
+port = 443
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "tcp" }]
+""",
+}
+SERVICE, CONTROLS, SHAPE = "services/one.toml", "controls.toml", "shapes/random.toml"
+AT, MEDIA = 'at = "far-end"\n', '{ step = "media", shape = "random" }'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small catalogue of calls that is right."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_catalogue_of_calls_is_read(folder: Path) -> None:
+    catalogue = load(folder)
+
+    assert set(catalogue.shapes) == {"random"}
+    assert catalogue.profiles["voice"].seconds == 30
+    assert [target.at for target in catalogue.services[0].targets] == ["far-end", "far-end", "endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "says"),
+    [
+        # a shape or a profile that is not there
+        (SERVICE, 'shape = "random"', 'shape = "rtp"', ("(look-alike).steps[0].shape", "no shapes/rtp.toml")),
+        (SERVICE, 'shape = "random"', 'shape = "random", profiles = ["song"]', (".profiles", "no profile 'song'")),
+        (SERVICE, '["voice"]', '["voice", "song"]', ("(call).steps[0].profiles", "no profile 'song' in profiles")),
+        (CONTROLS, '["voice"]', '["song"]', ("controls[0] (far-end-random)", "no profile 'song'")),
+        (SHAPE, '["voice"]', '["song"]', ("profiles", "no profile 'song'")),
+        # places
+        (SERVICE, AT, AT + 'host = "far.example"\n', ("(look-alike).at", "are not the target's")),
+        (SERVICE, AT, AT + 'addresses = ["7.7.7.7"]\n', ("(look-alike).at", "are not the target's")),
+        (SERVICE, AT, AT + "port = 443\n", ("(look-alike).at", "are not the target's")),
+        (SERVICE, AT, 'at = "moon"\n', ("targets[0].at", "moon")),
+        (SERVICE, '[{ step = "tcp" }]', f'[{{ step = "tcp" }}, {MEDIA}]', ("(chat).steps[1]", 'at = "far-end"')),
+        (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "call" }]', ("(chat).steps[1]", "call goes")),
+        (SERVICE, '[{ step = "tcp" }]', f"[{MEDIA}]", ("(chat).steps[0]", "needs an open stream")),
+        (SERVICE, f"[{MEDIA}]", f'[{{ step = "tcp" }}, {MEDIA}]', ("(look-alike).steps[0]", "cannot follow")),
+        # shapes that cannot be
+        (SHAPE, "{high} {stamp} {fill}", "{high} {stamp} {fall}", ("packets", "media: has {fall}")),
+        (SHAPE, "{high} {stamp} {fill}", "{high} {fill}", ("packets", "media: needs a {stamp}")),
+        (SHAPE, "{high} {stamp} {fill}", "{high} {stamp}", ("packets", "and a {fill}")),
+        (SHAPE, "{high} {stamp} {random:7}", "{high} {random:7}", ("packets", "opening: needs a {stamp}")),
+        (SHAPE, "{random:7}", "{random:9000}", ("packets", "first: ")),
+        (SHAPE, 'shape = "random"', 'shape = "rtp"', ("shape", "random.toml")),
+        (SHAPE, "port = 3478", "port = 0", ("port", ">= 1")),
+        ("profiles.toml", "every = 0.02", "every = 0.0001", ("every", "0.005")),
+        ("profiles.toml", "sizes = [160, 200]", "sizes = [160, 9000]", ("sizes", "1400")),
+        ("profiles.toml", "seconds = 30.0", "seconds = 3000.0", ("seconds", "180")),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_one_sentence_with_file_key_and_reason(
+    folder: Path, file: str, old: str, new: str, says: tuple[str, ...]
+) -> None:
+    assert old in FILES[file]
+    (folder / file).write_text(FILES[file].replace(old, new, 1))
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    sentence = str(caught.value)
+    assert sentence.startswith(str(folder / file))
+    assert "\n" not in sentence.strip()
+    for part in says:
+        assert part in sentence
+
+
+def test_without_profiles_a_call_has_none_to_use(folder: Path) -> None:
+    (folder / "profiles.toml").unlink()
+    with pytest.raises(ConfigError, match="there is no profile 'voice' in profiles.toml"):
+        load(folder)
