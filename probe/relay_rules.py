@@ -13,8 +13,8 @@ RELAY_RULES: tuple[Rule, ...] = (
         when=all_of(relays.is_cut, relays.line_is_fair),
         state="unreachable",
         mechanism="media.cut",
-        because="media passes through the relay and then no more, every time, while other machines answer; whether it is"
-        " cut or does not serve strangers, another network must tell",
+        because="media passes through the relay and then no more, every time, while other machines answer; whether it"
+        " is cut or does not serve strangers, another network must tell",
     ),
     Rule(
         id="relay.limited",
