@@ -153,7 +153,9 @@ def test_a_consent_that_cannot_be_kept_is_given_all_the_same(
 ) -> None:
     typing.setattr(sys, "stdin", Terminal("y\n"))
 
-    assert is_placed(asked(tmp_path / "nowhere"))
+    (tmp_path / "file").write_text("not a folder")
+
+    assert is_placed(asked(tmp_path / "file" / "nowhere"))
     assert "you will be asked again" in capsys.readouterr().err
 
 
@@ -174,3 +176,21 @@ async def test_a_run_without_anybody_there_ends_before_a_packet_is_sent(tmp_path
     assert "Nobody is there to agree" in err
     assert "the-secret-key" not in err
     assert list(tmp_path.glob("*.jsonl")) == []
+
+
+def test_a_password_in_the_url_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        asked(tmp_path, "https://anna:hush@calls.example.org")
+
+    assert "hush" not in str(refused.value)
+
+
+def test_calls_to_ourselves_through_turn_say_what_they_cost(
+    tmp_path: Path, typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turn = msgspec.structs.replace(SHIPPED.settings.turn, host="turn.example.org", secret="x")
+    settings = msgspec.structs.replace(SHIPPED.settings, turn=turn)
+
+    asked(tmp_path, "", catalogue=msgspec.structs.replace(SHIPPED, settings=settings), service="webrtc")
+
+    assert "go through turn.example.org" in capsys.readouterr().err
