@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 20
 JOBS ?= 8
-CALL_JOBS ?= 5
+CALL_JOBS ?= 8
 
 .PHONY: run test check format lint types unit lab lab-accuracy bench schema lock clean
 
