@@ -130,9 +130,14 @@ class Result:
             for a, b in zip(said, self.truth[tool], strict=True)
         ]
 
+    @property
+    def failed(self) -> list[str]:
+        """Ours that measured nothing: on a link that drops a fifth, a handshake may not come to an end."""
+        return [f"{name}: {text.rpartition('}: ')[2]}" for name, text in self.wrong.items() if name in OURS]
+
     def misses(self) -> list[str]:
         """Limits that ours miss here, in words."""
-        found = [f"{name}: {text}" for name, text in self.wrong.items() if name in OURS]
+        found = self.failed
         for tool in OURS:
             if tool in self.truth:
                 checked = zip(NAMES, LIMITS, self.errors(tool), strict=True)
@@ -175,6 +180,15 @@ def row(result: Result, tool: Tool) -> str:
     return f"| {' | '.join([result.cell.name, tool.title, *cells, '-' if late is None else f'{late:.1f}'])} |"
 
 
+def show(result: Result, before: Sequence[str]) -> None:
+    """The lines of a cell; `before` is what went wrong in it, in tries that were given up too."""
+    for tool in TOOLS:
+        print(row(result, tool))
+    box = f"box p99 late {result.box.taking:.2f} in, {result.box.leaving:.2f} out; load {result.load:.1f}"
+    heard = f"; given up before: {', '.join(before)}" if before else ""
+    print(f"| {result.cell.name} | *{box}{heard}* |" + " |" * 6, flush=True)
+
+
 def worst(results: Sequence[Result], tool: Tool) -> str:
     """The greatest error of each figure over cells that say something."""
     found = [result.errors(tool.name) for result in results if tool.name in result.truth]
@@ -209,15 +223,14 @@ def main() -> None:
     print(f"| cell | tool | {' | '.join(NAMES)} | own lateness p99 |\n{'|---' * (3 + len(NAMES))}|")
     with ahead():
         for cell in (cell for cell in CELLS if given.only in cell.name):
+            before = list[str]()
             for _ in range(given.tries):
                 result = measured(cell, given.seconds)
-                if not result.disturbed:
+                if not result.disturbed and not result.failed:
                     break
+                before += [result.disturbed, *result.failed]
             results.append(result)
-            for tool in TOOLS:
-                print(row(result, tool))
-            box = f"box p99 late {result.box.taking:.2f} in, {result.box.leaving:.2f} out; load {result.load:.1f}"
-            print(f"| {cell.name} | *{box}* | {result.disturbed or 'punctual'} |" + " |" * 5, flush=True)
+            show(result, [text for text in before if text])
     good = report(results)
     print(f"{time.monotonic() - began:.0f} s")
     raise SystemExit(0 if good else 1)

@@ -40,7 +40,6 @@ _QUIET = 15.0  # seconds that calls wait for everything else to be measured
 _CONFIRMING = (
     90.0  # seconds that are added where there is media at all: what has to be asked again takes its time
 )
-_SPARE = 3.0  # times its cost that media may take, for what has to be asked again
 _RECHECK = 35.0  # seconds for asking once more, three times at the most
 
 
@@ -116,7 +115,7 @@ async def run(
     began, started, lines = net.now(), net.utc(), Lines(sink)
     todo = plan.jobs(catalogue, services, options)
     media = placing.cost([job.target for job in todo], catalogue)
-    max_bytes = options.max_bytes or limits.bytes + round(_SPARE * 2 * media.octets)
+    max_bytes = options.max_bytes or limits.bytes + media.most_octets
     watch = Watch(net, _ways(net, catalogue, options))
     families = _families(watch, options)
     supplies = replace(
@@ -136,7 +135,7 @@ async def run(
         siblings=Siblings([job for job in todo if not placing.is_media(job.target)]),
         progress=progress,
         todo=todo,
-        until=began + (options.seconds or limits.seconds + _more(media)),
+        until=began + (options.seconds or limits.seconds + media.most_seconds),
     )
 
     def begin(vantage: Vantage) -> None:
@@ -167,11 +166,6 @@ async def run(
             disturbances=tuple(watch.seen),
         ),
     )
-
-
-def _more(media: placing.Cost) -> float:
-    """Seconds of a run that its media may take."""
-    return _CONFIRMING + _SPARE * media.seconds if media.octets else 0.0
 
 
 def _ways(net: Net, catalogue: Catalogue, options: Options) -> list[str]:

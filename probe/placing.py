@@ -13,6 +13,8 @@ from probe.steps import AnyStep, Call, Loop, Media, ReflectorLoop, Tcp, Tls
 from probe.steps.signalling import ALPN
 from probe.steps.turn import credentials
 
+# Media that suffers is tried again in other likenesses: so many times its cost, and so much more, it may take.
+_SPARE, _MORE_SECONDS, _MORE_OCTETS = 3.0, 90.0, 2_000_000
 _SET_UP = 3.0  # seconds for signalling, opening and the log of one flow
 
 
@@ -97,6 +99,16 @@ class Cost:
 
     seconds: float
     octets: int
+
+    @property
+    def most_seconds(self) -> float:
+        """Of a run, with what has to be asked again."""
+        return _MORE_SECONDS + _SPARE * self.seconds if self.octets else 0.0
+
+    @property
+    def most_octets(self) -> int:
+        """Both ways together, with what has to be asked again."""
+        return _MORE_OCTETS + round(_SPARE * 2 * self.octets) if self.octets else 0
 
 
 def cost(targets: Iterable[Target], catalogue: Catalogue) -> Cost:
