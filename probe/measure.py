@@ -37,9 +37,6 @@ from probe.watch import Watch
 
 _SLOW_RESOLVERS = 4.0  # seconds
 _QUIET = 15.0  # seconds that calls wait for everything else to be measured
-_CONFIRMING = (
-    90.0  # seconds that are added where there is media at all: what has to be asked again takes its time
-)
 _RECHECK = 35.0  # seconds for asking once more, three times at the most
 
 
