@@ -70,7 +70,7 @@ class Talk:
     """A flow in progress. `clock` gives seconds; `key` is the flow's."""
 
     def __init__(self, key: bytes, clock: Callable[[], float]) -> None:
-        self._clock, self._began = clock, clock()
+        self.clock, self._began = clock, clock()
         self._up, self._down = Sealer(key, "up"), Sealer(key, "down")
         self._word = 0
         self._micros: int | None = None  # their clock, as their last answer showed it
@@ -83,16 +83,19 @@ class Talk:
 
     def now(self) -> float:
         """Seconds since the flow began."""
-        return self._clock() - self._began
+        return self.clock() - self._began
 
     def mark(self, kind: int) -> bytes:
         """The sealed stamp of the next packet; `count` must follow if it leaves."""
         number = len(self.sent) % NUMBERS
         return self._up.seal(Stamp(kind, number, self._word, int(self.now() * 1e6)))
 
-    def count(self, kind: int, size: int) -> float:
-        """The packet left, now. Returns the clock's time."""
-        at = self._clock()
+    def count(self, kind: int, size: int, at: float) -> float:
+        """The packet left; `at` is the clock's time just before it did, and is returned.
+
+        Not after: who is interrupted between sending and looking at the clock would seem to have sent later than that,
+        and one packet that seems to have been faster than the path shifts every delay of its stage.
+        """
         self.sent.append(Sent(kind, size, at - self._began))
         return at
 

@@ -221,10 +221,10 @@ class _Call:
         payload = self._talk.mark(0) + os.urandom(max(0, size - RTP - SRTP_TAG - SIZE))
         self._clocks[media] += round(profile.every * _CLOCKS[media])
         try:
-            self._peer.send(media, payload, timestamp=self._clocks[media] & 0xFFFFFFFF)
+            at = self._peer.send(media, payload, timestamp=self._clocks[media] & 0xFFFFFFFF)
         except OSError:
             return None
-        return self._talk.count(0, len(payload) + RTP + SRTP_TAG)
+        return self._talk.count(0, len(payload) + RTP + SRTP_TAG, at)
 
     def _hear(self, packet: "Packet") -> None:
         size = len(packet.payload) + RTP + SRTP_TAG

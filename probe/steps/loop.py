@@ -120,10 +120,10 @@ class _Loop:
         payload = self._talk.mark(0) + os.urandom(max(0, size - RTP - SRTP_TAG - SIZE))
         self._clock = (self._clock + round(every * _CLOCK)) & 0xFFFFFFFF
         try:
-            self._caller.send("audio", payload, timestamp=self._clock)
+            at = self._caller.send("audio", payload, timestamp=self._clock)
         except OSError:
             return None
-        return self._talk.count(0, len(payload) + RTP + SRTP_TAG)
+        return self._talk.count(0, len(payload) + RTP + SRTP_TAG, at)
 
     def _answer(self, packet: "Packet") -> None:
         stamp = self._up.open(packet.payload[:SIZE])

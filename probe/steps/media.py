@@ -167,7 +167,8 @@ class _Call:
             self._wire.send(packet.render(memory, b""))
             return None
         data = packet.render(memory, self._talk.mark(kind), wanted)
-        return self._talk.count(kind, len(data)) if self._wire.send(data) else None
+        at = self._talk.clock()
+        return self._talk.count(kind, len(data), at) if self._wire.send(data) else None
 
     async def place(self, profiles: Sequence[Profile]) -> bool:
         """Opening, then every stage. False if an opening packet was never answered."""

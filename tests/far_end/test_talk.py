@@ -37,7 +37,7 @@ class Bench:
     def send(self, kind: int = 0, size: int = 180, *, every: float = 0.02) -> Stamp:
         """A packet leaves; its stamp as the far end opens it."""
         mark = self.talk.mark(kind)
-        self.talk.count(kind, size)
+        self.talk.count(kind, size, self.time)
         self.time += every
         stamp = self._up.open(mark)
         assert stamp is not None
