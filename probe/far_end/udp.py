@@ -63,7 +63,8 @@ class UdpEcho:
                 continue
             if flags & socket.MSG_TRUNC:
                 continue
-            age = _age(ancillary)  # before the clock: what interrupts us in between may not make it seem earlier
+            # Before the clock: what interrupts us in between may not make it seem earlier.
+            age = _age(ancillary)
             reply = port.hear(data, source, self._clock() - age)
             if reply is None or reply.answer is None:
                 continue
