@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from probe.failure import Malformed, Rejected, Silent, StepError, Unsupported
+from probe.failure import Malformed, Rejected, Silent, StepError
 from probe.far_end.client import FarEnd, Heartbeat
 from probe.far_end.protocol import Heard
-from probe.far_end.talk import StageFacts, Talk, is_cut
+from probe.far_end.talk import StageFacts, Talk
 from probe.media.pacing import Pacing
 from probe.media.shape import Profile, shortened
 from probe.media.stamp import SIZE
 from probe.record import Record
 from probe.step import Facts, Flow, Need, Step
-from probe.steps.media import is_void
+from probe.steps.media import raise_if_busy, raise_if_silent
 from probe.steps.relayed import through
 from probe.steps.signalling import greet
 
@@ -145,15 +145,11 @@ def failed(error: StepError | OSError, stage: str, partial: Facts, *, denied: bo
 
 
 def _raise_if_incomplete(facts: CallFacts, lie: Malformed | None) -> None:
-    if is_void(facts.pacing):
-        raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
+    raise_if_busy(facts, facts.pacing)
     if lie is not None:
         lie.partial = facts
         raise lie
-    if not any(stage.down.arrived for stage in facts.stages):
-        raise Silent("the call connects, and nothing of its media comes back", code="media", partial=facts)
-    if is_cut(facts.stages):
-        raise Silent("media came back, and then no more", code="cut", partial=facts)
+    raise_if_silent(facts, facts.stages)
 
 
 async def _connect(peer: "Peer", answer: str) -> None:

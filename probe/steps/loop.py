@@ -5,15 +5,15 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from probe.failure import Silent, StepError, Unsupported
+from probe.failure import StepError
 from probe.far_end.receive_log import ReceiveLog
-from probe.far_end.talk import StageFacts, Talk, is_cut
+from probe.far_end.talk import StageFacts, Talk
 from probe.media.pacing import Pacing
 from probe.media.shape import Profile, shortened
 from probe.media.stamp import KEY, SIZE, Sealer
 from probe.step import Facts, Flow, Step
 from probe.steps.call import RTP, SRTP_TAG, failed
-from probe.steps.media import is_void
+from probe.steps.media import raise_if_busy, raise_if_silent
 from probe.steps.relayed import through
 
 if TYPE_CHECKING:
@@ -69,17 +69,9 @@ class Loop(Step):
         facts = call.facts()
         if failure is not None:
             raise failed(failure, call.stage, facts, denied=call.is_denied())
-        _raise_if_incomplete(facts)
+        raise_if_busy(facts, facts.pacing)
+        raise_if_silent(facts, facts.stages)
         return facts
-
-
-def _raise_if_incomplete(facts: LoopFacts) -> None:
-    if is_void(facts.pacing):
-        raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
-    if not any(stage.down.arrived for stage in facts.stages):
-        raise Silent("the call connects, and nothing of its media comes back", code="media", partial=facts)
-    if is_cut(facts.stages):
-        raise Silent("media came back, and then no more", code="cut", partial=facts)
 
 
 class _Loop:

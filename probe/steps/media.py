@@ -122,22 +122,27 @@ async def _log(far: FarEnd, made: Made) -> tuple[Heard | None, Exception | None]
 
 def _raise_if_incomplete(facts: MediaFacts, answered: bool, trouble: Exception | None) -> None:
     """What this machine could not do comes first: then nothing was shown."""
-    if is_void(facts.pacing):
-        raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
+    raise_if_busy(facts, facts.pacing)
     if isinstance(trouble, Malformed):
         trouble.partial = facts
         raise trouble
     if not answered:
         raise Silent("an opening packet was never answered", code="opening", partial=facts)
-    if not any(stage.down.arrived for stage in facts.stages):
+    raise_if_silent(facts, facts.stages)
+
+
+def raise_if_busy(facts: Facts, pacing: Pacing | None) -> None:
+    """Unsupported with code "busy" where this machine sent too little in time: `facts` show nothing of the network."""
+    if pacing is not None and pacing.missed > _BUSY * (pacing.packets + pacing.missed):
+        raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
+
+
+def raise_if_silent(facts: Facts, stages: Sequence[StageFacts]) -> None:
+    """Silent with code "media" where nothing of the media came back, "cut" where it did and then no more."""
+    if not any(stage.down.arrived for stage in stages):
         raise Silent("nothing of the media came back", code="media", partial=facts)
-    if is_cut(facts.stages):
+    if is_cut(stages):
         raise Silent("media came back, and then no more", code="cut", partial=facts)
-
-
-def is_void(pacing: Pacing | None) -> bool:
-    """Whether this machine left out so many packets that the test says nothing of the network."""
-    return pacing is not None and pacing.missed > _BUSY * (pacing.packets + pacing.missed)
 
 
 class _Call:

@@ -11,7 +11,7 @@ import secrets
 
 import msgspec
 
-from probe.failure import Malformed, Silent, Unsupported
+from probe.failure import Malformed, Silent
 from probe.far_end.talk import StageFacts, is_cut
 from probe.media.emodel import score
 from probe.media.pacing import Pacer, Pacing
@@ -20,7 +20,7 @@ from probe.media.shape import Profile
 from probe.media.stamp import KEY, SIZE, Sealer, Stamp
 from probe.media.template import Memory, Template
 from probe.step import Facts, Flow, PacedLink, Step
-from probe.steps.media import is_void
+from probe.steps.media import raise_if_busy
 from probe.steps.reflector_frames import (
     PREFIX,
     QUERY,
@@ -95,8 +95,7 @@ class ReflectorLoop(Step):
 def _raise_if_incomplete(facts: ReflectorLoopFacts) -> None:
     stage = facts.stages[0]
     assert stage.up is not None
-    if is_void(facts.pacing):
-        raise Unsupported("this machine was too busy to send in time", code="busy", partial=facts)
+    raise_if_busy(facts, facts.pacing)
     if not stage.up.arrived and not stage.down.arrived:
         raise Silent("no frame came through the relay", code="media", partial=facts)
     if not stage.up.arrived or not stage.down.arrived:
