@@ -1,6 +1,7 @@
 """Which module may know which, how long files may get, and what a start may load."""
 
 import ast
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,11 @@ PURE = (
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text())
+    gc.disable()  # a finalizer that formats a traceback parses too; Python 3.11 then miscounts (python/cpython#106905)
+    try:
+        tree = ast.parse(path.read_text())
+    finally:
+        gc.enable()
     nodes = tree.body if top_only else list(ast.walk(tree))
     found: set[str] = set()
     for node in nodes:
