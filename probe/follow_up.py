@@ -98,11 +98,15 @@ def _ask_again(
         case "tcp":
             if turn == 1:
                 legs.append(_tcp_only(base, "other_port", 80 if target.port == 443 else 443))
-        case "tls" | "http" | "quic":
+        case "tls" | "http" | "websocket" | "quic":
             if turn == 1 or _contrast_begins(done, chain.family):
                 legs += _other_names(base, situation, repeats)
             if situation.deliberate:
                 legs += _elsewhere(base, situation, named=turn == 2 or _refused_with_words(chain))
+        case "mtproto" | "noise" | "threema" if _is_in_the_open(target) and not _refused_with_words(chain):
+            legs += [replace(base, variant="other_bytes", steps=_greeted(base.steps, situation))] * repeats
+            if situation.deliberate:
+                legs += _bytes_elsewhere(base, situation, other=turn == 1)
         case "stun" | "turn" | "reflector" | "echo" | "dtls" as step if not _is_stream(target):
             legs += _beside_silence(base, step, turn, done)
         case _:
@@ -164,6 +168,33 @@ def _elsewhere(leg: Leg, situation: Situation, *, named: bool) -> list[Leg]:
             variant=variant,
             address=Address(ip=ip, said_by=("control",)),
             steps=steps if named else _with_name(steps, situation.innocent_name),
+        )
+        for ip in dict.fromkeys(same_family)
+    ][:2]
+
+
+def _is_in_the_open(target: Target) -> bool:
+    """Whether a protocol of the service's own follows TCP, where everybody on the way can read it."""
+    return len(target.steps) == 2 and isinstance(target.steps[0], Tcp)
+
+
+def _greeted(steps: Sequence[AnyStep], situation: Situation) -> tuple[AnyStep, ...]:
+    """A TLS hello with an innocent name in place of the service's own first bytes; any answer will do."""
+    return (steps[0], Tls(sni=situation.innocent_name, identity="recorded", seconds=6.0))
+
+
+def _bytes_elsewhere(leg: Leg, situation: Situation, *, other: bool) -> list[Leg]:
+    """The service's first bytes to somebody else's addresses, which sets off a filter of its protocol on purpose; a
+    round before, a question in plain HTTP, to see that they take notice of bytes that are not TLS."""
+    same_family = [ip for ip in situation.control_addresses if (":" in ip) == (":" in leg.address.ip)]
+    variant: Variant = "other_bytes_to_control" if other else "bytes_to_control"
+    return [
+        replace(
+            leg,
+            variant=variant,
+            address=Address(ip=ip, said_by=("control",)),
+            port=443,
+            steps=(leg.steps[0], Http(seconds=6.0)) if other else leg.steps,
         )
         for ip in dict.fromkeys(same_family)
     ][:2]

@@ -23,6 +23,9 @@ Variant: TypeAlias = Literal[
     "other_port",       # another port of the same host
     "classic",          # STUN without the magic cookie to the same address
     "tcp",              # does the same address answer TCP at all
+    "other_bytes",      # a TLS hello instead of the service's own first bytes, to the same address and port
+    "bytes_to_control", # those first bytes to a control address (a deliberate trigger)
+    "other_bytes_to_control",  # an HTTP question to that control address
     # Calls and media, to the far end:
     "as_random",        # the same sizes and times in bytes that are nobody's
     "as_generic",       # the same in plain STUN and RTP
@@ -149,6 +152,9 @@ class Verdict(Record):
     evidence: tuple[int, ...] = ()
     families: dict[str, State] = {}
     identity: Literal["proved", "not proved", "not asked"] = "not asked"
+    partly: tuple[
+        str, ...
+    ] = ()  # what fails while the rest works: groups of targets, "IPv4", "IPv6", ports ("443")
 
 
 class Finding(Record):

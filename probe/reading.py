@@ -7,11 +7,18 @@ from functools import cached_property
 
 from probe.failure import Kind
 from probe.model import Chain, Document, Measurement, Observation, Variant
+from probe.step import Proof
 from probe.steps import HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
 
 OWN: tuple[Variant, ...] = ("target", "again")
 _STRANGERS = ("unknown_issuer", "self_signed")
+# Steps that speak a service's own protocol until the peer has proved to hold a key that the catalogue has.
+PROVING = ("mtproto", "noise", "threema")
 DATAGRAMS = ("stun", "turn", "quic", "reflector", "echo", "dtls")
+# What to compare with where no control has a step.
+_INSTEAD = dict.fromkeys(("turn", "reflector", "echo", "dtls"), "stun") | dict.fromkeys(
+    (*PROVING, "websocket", "greeting"), "tls"
+)
 INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
 
 
@@ -137,9 +144,16 @@ def _most_common(words: Iterable[str]) -> str:
 
 def identity_shown(chain: Chain) -> bool:
     """Whether the peer of this chain proved to be who the target names (web PKI, pinned root or key)."""
-    return any(
+    return proof(chain) is not None or any(
         isinstance(o.facts, TlsFacts | QuicFacts) and o.facts.identity in ("verified", "pinned")
         for o in chain.observations
+    )
+
+
+def proof(chain: Chain) -> Observation | None:
+    """The observation in which the peer of this chain proved itself by the service's own protocol."""
+    return next(
+        (o for o in chain.observations if isinstance(o.facts, Proof) and o.facts.identity == "proved"), None
     )
 
 
@@ -262,8 +276,9 @@ class Controls:
         if same_port.alive:
             return same_port
         anywhere = self.health(step, family, not_port=53 if port != 53 else -1)
-        if step in ("turn", "reflector", "echo", "dtls") and not anywhere.total:
-            return self.of_kind("stun", family, port)
+        instead = _INSTEAD.get(step)
+        if instead and not anywhere.total:
+            return self.of_kind(instead, family, port)
         return anywhere
 
     def silent_port(self, step: str, family: int, port: int) -> Health | None:

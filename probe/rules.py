@@ -12,11 +12,12 @@ from probe import contrast
 from probe.call_rules import CALL_RULES
 from probe.contrast import SILENCE, Case
 from probe.failure import Kind
+from probe.proof_rules import IMPOSTOR_RULES, PROOF_RULES
 from probe.reading import OWN, identity_shown
 from probe.relay_rules import RELAY_RULES
 from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
-VERSION = 2
+VERSION = 3
 
 
 def _nothing_tried(case: Case) -> bool:
@@ -36,7 +37,7 @@ def _refused_by_status(case: Case) -> bool:
 
 
 def _dates_are_wrong(case: Case) -> bool:
-    return contrast.failure_code(case) in ("expired", "not_yet_valid")
+    return contrast.failure_code(case) in ("expired", "not_yet_valid", "not-yet-valid")
 
 
 def _genuine_under_another_name(case: Case) -> bool:
@@ -44,7 +45,7 @@ def _genuine_under_another_name(case: Case) -> bool:
 
 
 _untrusted = kind(Kind.UNTRUSTED)
-_named = step("tls", "http", "quic")
+_named = step("tls", "http", "websocket", "quic")
 _cut = kind(Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED, Kind.MALFORMED, Kind.REJECTED)
 _stun = all_of(step("stun", "turn"), lambda case: case.reading.is_udp)
 _datagrams = all_of(step("stun", "turn", "reflector", "echo", "dtls"), lambda case: case.reading.is_udp)
@@ -80,6 +81,7 @@ RULES: tuple[Rule, ...] = (
         because="this machine sends it another way than the rest (a VPN for some addresses), so it says nothing of"
         " the network",
     ),
+    *IMPOSTOR_RULES,
     # STUN without its cookie passes where STUN with it is silent: nothing but a look at the payload does that.
     Rule(
         id="stun.payload",
@@ -114,6 +116,7 @@ RULES: tuple[Rule, ...] = (
         state="inconclusive",
         because="the controls of the same kind failed too, so this is about the network",
     ),
+    *PROOF_RULES,
     Rule(
         id="service.refuses",
         when=all_of(step("http"), kind(Kind.UNEXPECTED), _refused_by_status),
@@ -132,7 +135,7 @@ RULES: tuple[Rule, ...] = (
         id="tls.dates",
         when=all_of(_untrusted, _dates_are_wrong),
         state="unreachable",
-        mechanism="tls.untrusted.date",
+        mechanism="{step}.untrusted.date",
         because="the certificate is outside its dates; that is the service's mistake as often as anything else",
     ),
     Rule(
@@ -231,7 +234,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="http.unheard",
-        when=all_of(step("http"), fails(3), contrast.never_acknowledged),
+        when=all_of(step("http", "websocket"), fails(3), contrast.never_acknowledged),
         state="blocked",
         mechanism="http.dropped",
         because="the encrypted handshake completes every time, and then nothing we send arrives any more",

@@ -105,6 +105,16 @@ class Facts(Record, tag_field="step", tag=lambda name: name.removesuffix("Facts"
     """What a step learned."""
 
 
+class Proof(Facts):
+    """What a step learned that asks the peer to prove its identity in the service's own protocol.
+
+    `stage` says how far it came; "opened": the first bytes were sent, and nothing good came back.
+    """
+
+    stage: str = "opened"
+    identity: Literal["proved", "not proved"] = "not proved"
+
+
 class TurnAccess(Record):
     """A TURN server that takes these credentials; ports, 0 where a transport is not offered."""
 

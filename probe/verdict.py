@@ -43,6 +43,7 @@ class Conclusion:
     evidence: tuple[int, ...] = ()
     identity: bool | None = None
     udp: bool = False
+    partly: tuple[str, ...] = ()  # what fails while the rest works
 
 
 def judge(document: Document) -> Judgement:
@@ -101,6 +102,7 @@ class _Court:
             else "proved"
             if overall.identity
             else "not proved",
+            partly=overall.partly if overall.state not in ("inconclusive", "not_tested") else (),
         )
 
     def _over(self, family: int, measurements: Sequence[Measurement]) -> Conclusion:
@@ -293,15 +295,13 @@ def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusi
     evidence = tuple(i for c in conclusions for i in c.evidence)
     cut = _first(conclusions, "blocked")
     if cut is not None:
-        return replace(
-            cut, state="degraded", because=f"partly: {_partly(groups, cut)}", evidence=cut.evidence
-        )
+        return replace(cut, state="degraded", because=_partly(groups, cut), partly=_lost(groups))
     impaired = _first(conclusions, "degraded")
     if impaired is not None:
-        return impaired
+        return replace(impaired, partly=_lost(groups))
     lost = _first(conclusions, "unreachable")
     if lost is not None:
-        return replace(lost, because=f"partly: {_partly(groups, lost)}")
+        return replace(lost, because=_partly(groups, lost), partly=_lost(groups))
     # Proved is what the purpose lives from: a certificate of a helper host says nothing about the chat server.
     core = [c for name, c in groups.items() if name in vital]
     proved = all(c.identity for c in core) if core else any(c.identity for c in conclusions)
@@ -310,7 +310,12 @@ def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusi
 
 def _partly(groups: dict[str, Conclusion], worst: Conclusion) -> str:
     names = [name for name, c in groups.items() if c.state == worst.state]
-    return f"{', '.join(names)} of {len(groups)} ({worst.because})"
+    return f"partly: {', '.join(names)} of {len(groups)} ({worst.because})"
+
+
+def _lost(groups: dict[str, Conclusion]) -> tuple[str, ...]:
+    """The groups that do not work; a degraded one has a way left."""
+    return tuple(sorted(name for name, c in groups.items() if c.state in ("blocked", "unreachable")))
 
 
 def _together(families: dict[int, Conclusion], split_counts: bool) -> Conclusion:
@@ -325,7 +330,8 @@ def _together(families: dict[int, Conclusion], split_counts: bool) -> Conclusion
         if sad.state == "unreachable" and not split_counts:
             return works
         family = next(f for f, c in families.items() if c is sad)
-        return replace(sad, state="degraded", rule=sad.rule, because=f"over IPv{family} only: {sad.because}")
+        because = f"over IPv{family} only: {sad.because}"
+        return replace(sad, state="degraded", because=because, partly=(f"IPv{family}", *sad.partly))
     return works or sad or conclusions[0]
 
 

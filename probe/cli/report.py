@@ -55,6 +55,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "evidence": list(verdict.evidence),
         "families": verdict.families,
         "identity": verdict.identity,
+        "partly": list(verdict.partly),
     }
 
 

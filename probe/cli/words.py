@@ -50,6 +50,9 @@ VARIANTS = {
     "other_port": "another port",
     "classic": "STUN without its cookie",
     "tcp": "does it answer TCP?",
+    "other_bytes": "a TLS hello instead",
+    "bytes_to_control": "these first bytes at an unrelated server",
+    "other_bytes_to_control": "a plain question there",
     "as_random": "the same in nobody's bytes",
     "as_generic": "the same in plain STUN and RTP",
     "as_cookie": "the same with another STUN cookie",
@@ -104,8 +107,9 @@ def state(purpose: str, verdict: "Verdict | None") -> str:
 
 
 def label(verdict: "Verdict") -> str:
-    """A verdict's mechanism, or its rule where the cause stays open."""
-    return plain(verdict.mechanism or verdict.rule)
+    """A verdict's mechanism, or its rule where the cause stays open; "partly" where the rest works."""
+    said = verdict.mechanism or verdict.rule
+    return plain(f"{said}, partly" if verdict.partly else said)
 
 
 def families(verdict: "Verdict") -> str:

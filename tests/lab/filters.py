@@ -14,6 +14,15 @@ from tests.lab.behaviours import Behaviour, Forge, Matches
 from tests.lab.packets import ACK, RST, TCP, UDP, Packet
 
 
+def reset_both(forge: Forge, packet: Packet) -> None:
+    """Forged resets to both sides of the flow of a packet on its way up."""
+    sequence, acknowledged = packet.sequence
+    back = (packet.ports[1], packet.ports[0])
+    said = sequence + len(packet.payload)
+    forge(packets.tcp(packet.dst, packet.src, back, (acknowledged, said), RST | ACK, ttl=61), False, 0.0005)
+    forge(packets.tcp(packet.src, packet.dst, packet.ports, (sequence, 0), RST), True, 0.0005)
+
+
 class Name(Behaviour):
     """A TLS hello that names one of `names` triggers `action` on its flow.
 
@@ -40,7 +49,7 @@ class Name(Behaviour):
         if is_hello and any(name.encode() in packet.payload for name in self.names):
             self._marked.add(packet.flow)
             if self.action in ("reset", "ban"):
-                self._reset(packet)
+                reset_both(self.forge, packet)
                 self._banned[packet.remote] = now + (self.seconds if self.action == "ban" else 0.0)
                 return None
         return self._marked_flow(packet) if packet.flow in self._marked else 0.0
@@ -57,15 +66,6 @@ class Name(Behaviour):
                 return None if packet.up and packet.payload[:1] == b"\x17" else 0.0
             case _:
                 return 0.0
-
-    def _reset(self, packet: Packet) -> None:
-        sequence, acknowledged = packet.sequence
-        back = (packet.ports[1], packet.ports[0])
-        said = sequence + len(packet.payload)
-        self.forge(
-            packets.tcp(packet.dst, packet.src, back, (acknowledged, said), RST | ACK, ttl=61), False, 0.0005
-        )
-        self.forge(packets.tcp(packet.src, packet.dst, packet.ports, (sequence, 0), RST), True, 0.0005)
 
 
 class QuicName(Behaviour):

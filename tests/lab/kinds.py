@@ -18,11 +18,13 @@ from tests.lab.behaviours import (
 )
 from tests.lab.call_filters import Dtls, Freeze, Payload, Rtp
 from tests.lab.filters import Ban, Datagrams, DnsLie, DnsTrouble, Gateway, Hello, Name, QuicName
+from tests.lab.openings import Opening
 
 KINDS: dict[str, type[Behaviour]] = {
     "delay": Delay, "loss": Loss, "burst_loss": BurstLoss, "rate": Rate, "police": Police, "mtu": Mtu,
     "fragments": Fragments, "drop": Everything,
-    "name": Name, "quic_name": QuicName, "hello": Hello, "ban": Ban, "gateway": Gateway, "datagrams": Datagrams,
+    "name": Name, "quic_name": QuicName, "hello": Hello, "opening": Opening, "ban": Ban, "gateway": Gateway,
+    "datagrams": Datagrams,
     "dns_lie": DnsLie, "dns_trouble": DnsTrouble,
     # The same thing twice: `loss` is what a path does, `ratio` what a filter does to whom it picks.
     "ratio": Loss,
