@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from probe.far_end.talk import StageFacts
-from probe.media.emodel import Score
-from probe.media.quality import Direction
+from probe.media.emodel import Score, other_scales
+from probe.media.quality import Direction, RoundTrip
 from probe.model import Chain, Document, Measurement
 from probe.steps import CallFacts, LoopFacts, MediaFacts, ReflectorLoopFacts
 
+_MUCH_WORSE = 0.05  # of the packets
 AnyMedia = MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
 
 
@@ -65,13 +66,24 @@ def stage(one: StageFacts) -> str:
     """One stage: loss both ways, round trip, how it would sound."""
     up = f"up {_loss(one.up, 'sent')}" if one.up is not None else "up unknown"
     trip = f", {1000 * one.rtt.median:.0f} ms round trip" if one.rtt is not None else ""
-    return f"{one.profile} {up}, down {_loss(one.down, 'answered')}{trip}{_sound(one)}"
+    return f"{one.profile} {up}, down {_loss(one.down, 'answered')}{trip}{_worst(one)}{_sound(one)}"
 
 
 def _loss(one: Direction, done: str) -> str:
     if not one.sent:
         return f"nothing {done}"
     return f"{100 * one.loss:.1f} % lost" if one.arrived else "all lost"
+
+
+def _worst(one: StageFacts) -> str:
+    """The worst ten seconds, where they were a good deal worse than the stage as a whole."""
+    ways = ((one.worst_up, one.up), (one.worst_down, one.down))
+    shares = [
+        worst
+        for worst, way in ways
+        if worst is not None and way is not None and worst > way.effective_loss() + _MUCH_WORSE
+    ]
+    return f", {100 * max(shares):.0f} % not heard in the worst 10 s" if shares else ""
 
 
 def _sound(one: StageFacts) -> str:
@@ -103,7 +115,16 @@ def _stage_json(one: StageFacts) -> dict[str, Any]:
         "round_trip": one.rtt.median if one.rtt is not None else None,
         "score_up": _score_json(one.score_up),
         "score_down": _score_json(one.score_down),
+        "other_scales_up": _others_json(one.up, one.rtt),
+        "other_scales_down": _others_json(one.down, one.rtt),
+        "worst_up": one.worst_up,
+        "worst_down": one.worst_down,
     }
+
+
+def _others_json(one: Direction | None, rtt: RoundTrip | None) -> list[dict[str, Any] | None]:
+    """The same direction on the scales that other tools use."""
+    return [] if one is None else [_score_json(score) for score in other_scales(one, rtt)]
 
 
 def _score_json(score: Score | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from probe.failure import Malformed
 from probe.far_end.protocol import Heard
 from probe.media.emodel import Score, score
 from probe.media.pacing import Pacer, Pacing
-from probe.media.quality import Direction, Passage, RoundTrip, direction, round_trip
+from probe.media.quality import Direction, Passage, RoundTrip, direction, round_trip, worst_window
 from probe.media.shape import Profile
 from probe.media.stamp import NUMBERS, Sealer, Stamp
 from probe.record import Record
@@ -46,6 +46,8 @@ class StageFacts(Record):
     """One stage of media. `up` is missing where the far end's log is.
 
     `down` counts what the far end answered, or, without its log, what came back of everything that was sent.
+    `worst_up` and `worst_down` are the share of packets not heard within 100 ms in the worst ten seconds: an average
+    hides "fine for 20 s, then dead".
     """
 
     profile: str
@@ -56,6 +58,8 @@ class StageFacts(Record):
     rtt: RoundTrip | None = None
     score_up: Score | None = None
     score_down: Score | None = None
+    worst_up: float | None = None
+    worst_down: float | None = None
 
 
 class Stage(NamedTuple):
@@ -169,9 +173,11 @@ class Talk:
         self, stage: Stage, numbers: Sequence[int], log: dict[int, float] | None, mute: frozenset[int]
     ) -> StageFacts:
         rtt = round_trip(self._round_trips(numbers, log))
-        up = None if log is None else direction(self._ups(numbers, log), began=stage.began)
+        ups = None if log is None else self._ups(numbers, log)
         answered = numbers if log is None else [n for n in numbers if n in log and n not in mute]
-        down = direction(self._downs(answered, log), began=stage.began)
+        downs = self._downs(answered, log)
+        up = None if ups is None else direction(ups, began=stage.began)
+        down = direction(downs, began=stage.began)
         return StageFacts(
             profile=stage.profile.name,
             began=round(stage.began, 3),
@@ -181,6 +187,8 @@ class Talk:
             rtt=rtt,
             score_up=score(up, rtt) if up is not None else None,
             score_down=score(down, rtt),
+            worst_up=None if ups is None else _worst(ups, stage.began),
+            worst_down=_worst(downs, stage.began),
         )
 
     def _ups(self, numbers: Sequence[int], log: dict[int, float]) -> list[Passage]:
@@ -216,6 +224,11 @@ class Talk:
                 held = max(0.0, answer.left - log[n]) if log is not None and n in log else 0.0
                 found.append(max(0.0, answer.at - self.sent[n].at - held))
         return found
+
+
+def _worst(passages: Sequence[Passage], began: float) -> float | None:
+    window = worst_window(passages, began=began)
+    return None if window is None else round(window.effective_loss(), 4)
 
 
 def is_cut(stages: Sequence[StageFacts]) -> bool:

@@ -28,6 +28,7 @@ class Codec(NamedTuple):
 # M. Alahmadi, 2021: published estimates, as there are no ITU values for Opus. That they are meant for the full-band
 # scale is unverified.
 OPUS = Codec("Opus SWB VBR 25", 20.2, 11.3, 9.2)
+OPUS_WIDE = Codec("Opus WB VBR 13", 20.0, 19.5, 16.9)
 # ITU-T G.113 appendix I, from memory: unverified. Its Bpl is for random loss; BurstR in the formula does the rest.
 G711 = Codec("G.711 with concealment", 0.0, 25.1, 25.1)
 
@@ -100,16 +101,24 @@ def score(one: Direction, rtt: RoundTrip | None, *, playout: float = 0.1) -> Sco
     bpl = OPUS.bursty_bpl if one.burst_ratio > BURSTY else OPUS.bpl
     delay, loss = _mouth_to_ear(rtt, playout), one.effective_loss(playout)
     r = fullband(delay, loss, ie=OPUS.ie, bpl=bpl)
-    return _score(f"G.107.2 fullband, {OPUS.name}", r, FULLBAND, one, delay, loss, OPUS.ie, bpl)
+    codec = OPUS._replace(bpl=bpl)
+    return _score(f"G.107.2 fullband, {OPUS.name}", r, FULLBAND, one, delay, loss, codec)
 
 
-def narrowband_score(one: Direction, rtt: RoundTrip | None, *, playout: float = 0.1) -> Score | None:
-    """The same as an old telephone call, which is what most other tools compute."""
+def other_scales(one: Direction, rtt: RoundTrip | None, *, playout: float = 0.1) -> tuple[Score, ...]:
+    """The same direction on the wide-band scale and as an old telephone call, which is what most other tools compute.
+
+    Opus' constants on the wide-band scale are estimates too (unverified). Empty below ENOUGH packets.
+    """
     if one.sent < ENOUGH:
-        return None
+        return ()
     delay, loss = _mouth_to_ear(rtt, playout), one.effective_loss(playout)
-    r = narrowband(delay, loss, ie=G711.ie, bpl=G711.bpl, burst_ratio=one.burst_ratio)
-    return _score(f"G.107 narrowband, {G711.name}", r, 1.0, one, delay, loss, G711.ie, G711.bpl)
+    wide = wideband(delay, loss, ie=OPUS_WIDE.ie, bpl=OPUS_WIDE.bpl)
+    narrow = narrowband(delay, loss, ie=G711.ie, bpl=G711.bpl, burst_ratio=one.burst_ratio)
+    return (
+        _score(f"G.107.1 wideband, {OPUS_WIDE.name}", wide, WIDEBAND, one, delay, loss, OPUS_WIDE),
+        _score(f"G.107 narrowband, {G711.name}", narrow, 1.0, one, delay, loss, G711),
+    )
 
 
 def _equipment(ceiling: float, loss: float, ie: float, bpl: float, burst_ratio: float) -> float:
@@ -123,7 +132,7 @@ def _mouth_to_ear(rtt: RoundTrip | None, playout: float) -> float:
 
 
 def _score(
-    model: str, r: float, scale: float, one: Direction, delay: float, loss: float, ie: float, bpl: float
+    model: str, r: float, scale: float, one: Direction, delay: float, loss: float, codec: Codec
 ) -> Score:
     return Score(
         model=model,
@@ -132,6 +141,6 @@ def _score(
         delay=round(delay, 6),
         loss=round(loss, 6),
         burst_ratio=one.burst_ratio,
-        ie=ie,
-        bpl=bpl,
+        ie=codec.ie,
+        bpl=codec.bpl,
     )

@@ -46,6 +46,14 @@ def test_a_stage_is_told_by_what_was_lost_each_way_and_how_it_would_sound() -> N
     assert "MOS 1." in lossy or "MOS 2." in lossy or "MOS 3." in lossy
 
 
+def test_the_worst_ten_seconds_are_told_where_an_average_would_hide_them() -> None:
+    fine = msgspec.structs.replace(stage(), worst_up=0.04, worst_down=0.0)
+    dead = msgspec.structs.replace(stage(), worst_up=0.0, worst_down=0.62)
+
+    assert "worst" not in media_words.stage(fine)
+    assert ", 62 % not heard in the worst 10 s, MOS" in media_words.stage(dead)
+
+
 def test_what_goes_through_relays_says_so() -> None:
     loop = LoopFacts(over="tls", stages=(stage("half"),))
 
@@ -73,6 +81,8 @@ def test_machines_get_every_flow_with_its_numbers_and_none_without_facts() -> No
     assert 0.4 < lossy["loss_up"] < 0.6
     assert lossy["loss_down"] == 0.0
     assert lossy["score_up"]["mos"] < lossy["score_down"]["mos"]
+    assert [one["model"][:7] for one in lossy["other_scales_up"]] == ["G.107.1", "G.107 n"]
+    assert deaf["other_scales_up"] == []
     assert (deaf["loss_up"], deaf["jitter_up"], deaf["score_up"]) == (None, None, None)
     assert msgspec.json.encode([flow, call])
     assert len(list(media_words.tests(document_))) == 2

@@ -388,6 +388,18 @@ def test_whatever_clock_the_far_end_has_there_are_facts(said: list[tuple[int, in
     assert bench.stage(None).down.arrived == len({number for number, _, _ in said})
 
 
+def test_the_worst_ten_seconds_of_each_direction_are_kept(bench: Bench) -> None:
+    for number in range(1000):
+        bench.send()
+        if not 700 <= number < 800:  # two seconds of silence, up
+            bench.hear(number)
+            bench.answer(number)
+    stage = bench.stage(bench.log())
+
+    assert (stage.worst_up, stage.worst_down) == (0.2, 0.0)
+    assert bench.stage(None).worst_up is None
+
+
 def ended(last: float | None, *, sent: int = 500, every: float = 0.02, trip: float = 0.05) -> StageFacts:
     """A stage of so many packets, of which nothing came back after `last`."""
     rtt = RoundTrip(count=9, min=trip, median=trip, p95=trip, p99=trip, max=trip, deviation=0)

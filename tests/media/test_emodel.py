@@ -13,7 +13,7 @@ from probe.media.emodel import (
     fullband,
     mos,
     narrowband,
-    narrowband_score,
+    other_scales,
     score,
     wideband,
 )
@@ -166,12 +166,13 @@ def test_a_score_carries_its_model_and_its_inputs() -> None:
     assert found.mos == pytest.approx(mos(found.r, FULLBAND), abs=1e-3)
 
 
-def test_the_narrowband_score_is_for_comparison_with_other_tools() -> None:
-    found = narrowband_score(Direction(sent=1000, lost=50, burst_ratio=2), trip(0.0), playout=0.06)
+def test_the_other_scales_are_for_comparison_with_other_tools() -> None:
+    wide, narrow = other_scales(Direction(sent=1000, lost=50, burst_ratio=2), trip(0.0), playout=0.06)
 
-    assert found is not None
-    assert found.model == "G.107 narrowband, G.711 with concealment"
-    assert (found.r, found.delay) == (75.99, 0.08)
+    assert wide.model == "G.107.1 wideband, Opus WB VBR 13"
+    assert wide.mos == pytest.approx(mos(wideband(0.08, 0.05, ie=20.0, bpl=19.5), WIDEBAND), abs=1e-3)
+    assert narrow.model == "G.107 narrowband, G.711 with concealment"
+    assert (narrow.r, narrow.delay) == (75.99, 0.08)
 
 
 def test_bursts_are_taken_by_the_codecs_own_constant() -> None:
@@ -186,18 +187,19 @@ def test_too_few_packets_have_no_score() -> None:
     few = Direction(sent=249, arrived=249)
 
     assert score(few, trip(0.05)) is None
-    assert narrowband_score(few, trip(0.05)) is None
+    assert other_scales(few, trip(0.05)) == ()
 
 
 @given(st.integers(250, 5000), LOSSES, BURSTS, st.floats(0, 2), st.tuples(LOSSES, BURSTS, st.floats(0, 2)))
 def test_no_score_rises_as_a_direction_gets_worse(
     sent: int, loss: float, burst: float, rtt: float, more: tuple[float, float, float]
 ) -> None:
-    for rate in (score, narrowband_score):
-        here = rate(Direction(sent=sent, lost=int(loss * sent), burst_ratio=burst), trip(rtt))
-        lost = min(sent, int((loss + more[0]) * sent))
-        worse = rate(Direction(sent=sent, lost=lost, burst_ratio=burst + more[1]), trip(rtt + more[2]))
+    lost = min(sent, int((loss + more[0]) * sent))
+    here = Direction(sent=sent, lost=int(loss * sent), burst_ratio=burst), trip(rtt)
+    worse = Direction(sent=sent, lost=lost, burst_ratio=burst + more[1]), trip(rtt + more[2])
+    better, poorer = (score(*here), *other_scales(*here)), (score(*worse), *other_scales(*worse))
 
-        assert here is not None
-        assert worse is not None
-        assert 1 <= worse.mos <= here.mos <= 4.5
+    for one, two in zip(better, poorer, strict=True):
+        assert one is not None
+        assert two is not None
+        assert 1 <= two.mos <= one.mos <= 4.5
