@@ -12,7 +12,6 @@ from probe.model import Chain, Observation
 from probe.reading import OWN, PROVING, Reading, at_step, failure_of, proof
 from probe.step import Proof
 
-# A peer that fails so used or implied a key that is known to be the service's, and does not hold it.
 _NEW_KEY = ("unknown-key", "unknown-root")
 _DATES = ("expired", "not-yet-valid")
 
@@ -36,9 +35,14 @@ def is_an_impostor(case: Case) -> bool:
     return is_proving(case) and case.reading.kind is Kind.UNTRUSTED and failure_code(case) not in _DATES
 
 
+def is_news(case: Case) -> bool:
+    """The peer's handshake is sound, and its key or its form is none that the catalogue knows."""
+    return is_proving(case) and case.reading.kind is Kind.UNEXPECTED
+
+
 def shows_a_new_key(case: Case) -> bool:
-    """The handshake is right in all of its parts, with a key that the catalogue does not know."""
-    return is_proving(case) and case.reading.kind is Kind.UNEXPECTED and failure_code(case) in _NEW_KEY
+    """It is the key that is new."""
+    return is_news(case) and failure_code(case) in _NEW_KEY
 
 
 def proved_elsewhere(case: Case) -> bool:

@@ -42,11 +42,11 @@ IMPOSTOR_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         id="proof.outdated",
-        when=proof_contrast.shows_a_new_key,
+        when=proof_contrast.is_news,
         state="inconclusive",
         mechanism="catalogue.outdated",
-        because="the handshake is right and the key is one that this catalogue does not know: catalogue outdated;"
-        " get a newer one and measure again",
+        because="the handshake is sound, and its key or its form is one that this catalogue does not know ({code}):"
+        " catalogue outdated; get a newer one and measure again",
     ),
 )
 

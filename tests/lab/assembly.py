@@ -4,12 +4,15 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from tests.lab import forwarder
 from tests.lab.conditions import Conditions
 from tests.lab.firewall import chain, home_rules, isp_rules
 from tests.lab.server_files import Keys, nginx_config
 from tests.lab.servers import Servers
 from tests.lab.topology import RESOLVER6, VPN4, Topology
 from tests.lab.world import Endpoint, Page, World
+
+_ISP4, _ISP6 = "85.140.1.1", "2a00:1370:1::1"  # the ISP's own router, where it redirects connections to
 
 
 def start(
@@ -20,6 +23,8 @@ def start(
     _internet(servers, world, conditions, folder, keys)
     if conditions.isp_nat:
         _impostors(topology, servers, folder, keys)
+    if conditions.relayed:
+        servers.python("forwarder", topology.isp, {"ips": [_ISP4, _ISP6], "port": forwarder.PORT})
     for command in conditions.client_rules:
         topology.run(topology.client, "sh", "-c", command)
     _warm(topology)
@@ -45,7 +50,8 @@ def _path(
         topology.home, home_rules(conditions.home, world, symmetric=conditions.nat == "symmetric")
     )
     translates = conditions.nat == "carrier" or conditions.nat64
-    topology.filter(topology.isp, isp_rules(conditions.isp, conditions.isp_nat, world, translates=translates))
+    redirections = [*conditions.isp_nat, *_relayed(conditions.relayed)]
+    topology.filter(topology.isp, isp_rules(conditions.isp, redirections, world, translates=translates))
     if conditions.net:
         topology.filter(topology.net, chain("input", conditions.net, world))
 
@@ -118,20 +124,28 @@ def _impostors(topology: Topology, servers: Servers, folder: Path, keys: Keys) -
         ("web", 8443, "portal.example"),
         ("web", 8444, "impostor.example"),
     ]
-    endpoints = [
-        Endpoint(kind, ip, port, host)
-        for ip in ("85.140.1.1", "2a00:1370:1::1")
-        for kind, port, host in sockets
-    ]
+    endpoints = [Endpoint(kind, ip, port, host) for ip in (_ISP4, _ISP6) for kind, port, host in sockets]
     page = Page(status=302, headers={"location": "http://portal.example/sign-in"}, body="")
     pages = {"portal.example": dict.fromkeys(("/", "/generate_204", "/success.txt"), page)}
     servers.nginx(topology.isp, "impostors", nginx_config(where, endpoints, pages, keys, {}))
     inspectors = [
         {"kind": "inspector", "ip": ip, "port": 8445, "host": "", "realm": "", "dialect": ""}
-        for ip in ("85.140.1.1", "2a00:1370:1::1")
+        for ip in (_ISP4, _ISP6)
     ]
     settings = {"endpoints": inspectors, "keys": str(where), "pages": {}}
     servers.python("responder", topology.isp, settings, name="inspector")
+
+
+def _relayed(names: list[str]) -> list[str]:
+    """Redirections of everybody's TCP to the relay at the ISP."""
+    return [
+        rule
+        for name in names
+        for rule in (
+            f"4: meta l4proto tcp ip daddr ${name} dnat ip to {_ISP4}:{forwarder.PORT}",
+            f"6: meta l4proto tcp ip daddr ${name} dnat ip6 to [{_ISP6}]:{forwarder.PORT}",
+        )
+    ]
 
 
 def _with_addresses(behaviour: dict[str, Any], world: World) -> dict[str, Any]:

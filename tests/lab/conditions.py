@@ -20,6 +20,10 @@ class Conditions:
     relays_without_tcp: bool = False
     status: dict[str, int] = field(default_factory=dict)
     certificate: dict[str, str] = field(default_factory=dict)
+    # How who stands in for a service with a protocol of its own behaves: by service ("telegram"), or by address for one
+    # machine of it; "honest" where nothing is said.
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    relayed: list[str] = field(default_factory=list)  # whose TCP the ISP takes itself and carries on
     rejecting: list[str] = field(default_factory=list)  # hosts that answer each hello with an alert
     client: dict[str, str] = field(default_factory=dict)  # environment
     faketime: str = ""

@@ -22,6 +22,10 @@ class Expected:
     others: tuple[str, ...] = ("reachable",)
     findings: tuple[str, ...] = ()
     exit: int = 0
+    proved: tuple[str, ...] = ()  # services whose messaging must have proved its identity
+    partly: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # what of a service's messaging fails alone
 
 
 @dataclass(kw_only=True)
@@ -79,6 +83,8 @@ def load(path: Path) -> Scenario:
             others=tuple(wanted.get("others", ("reachable",))),
             findings=tuple(wanted.get("findings", ())),
             exit=wanted.get("exit", 0),
+            proved=tuple(wanted.get("proved", ())),
+            partly={service: tuple(names) for service, names in wanted.get("partly", {}).items()},
         ),
     )
 
@@ -122,6 +128,7 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
         wrong.append(f"exit code is {code}, not {expected.exit}")
     found = {finding["rule"] for finding in told["findings"]}
     wrong += [f"no finding {rule}" for rule in expected.findings if rule not in found]
+    wrong += _reach(expected, {service["service"]: service["messaging"] for service in told["services"]})
     verdicts: dict[str, str] = {}
     for service in told["services"]:
         for purpose in PURPOSES:
@@ -151,6 +158,20 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
         seconds=told["seconds"],
         bytes=told["sent"] + told["received"],
     )
+
+
+def _reach(expected: Expected, messaging: dict[str, dict[str, Any]]) -> list[str]:
+    """Who should have proved its identity and did not, and what else fails than what should."""
+    wrong = [
+        f"{service} messaging is {messaging[service]['identity']}"
+        for service in expected.proved
+        if messaging[service]["identity"] != "proved"
+    ]
+    return wrong + [
+        f"{service} messaging fails partly: {messaging[service]['partly']}, not {list(names)}"
+        for service, names in expected.partly.items()
+        if messaging[service]["partly"] != list(names)
+    ]
 
 
 def _prefix(said: str, wanted: str) -> bool:
