@@ -10,7 +10,21 @@ from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
 from probe.mtproto.crypto import keys
-from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Mtproto, Quic, ReflectorLoop, Tcp, Tls, Turn
+from probe.steps import (
+    AnyStep,
+    Call,
+    Dns,
+    Fallback,
+    Http,
+    Loop,
+    Media,
+    Mtproto,
+    Quic,
+    ReflectorLoop,
+    Tcp,
+    Tls,
+    Turn,
+)
 from probe.toml_file import ConfigError
 
 
@@ -143,7 +157,7 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
-    if isinstance(step, Mtproto):
+    if isinstance(step, Mtproto | Fallback):
         _check_rsa_keys(step.trust, catalogue, file, f"{key}.trust")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")

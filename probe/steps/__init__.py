@@ -6,6 +6,7 @@ from probe.steps.call import Call, CallFacts
 from probe.steps.dns import Dns, DnsFacts
 from probe.steps.dtls import Dtls, DtlsFacts
 from probe.steps.echo import Echo, EchoFacts
+from probe.steps.fallback import Fallback, FallbackFacts
 from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
@@ -20,16 +21,17 @@ from probe.steps.turn import Turn, TurnFacts
 
 AnyStep: TypeAlias = (
     Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
-    | Mtproto
+    | Mtproto | Fallback
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
     | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | MtprotoFacts
+    | FallbackFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Mtproto", "MtprotoFacts", "Quic",
-    "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts",
-    "Tcp", "TcpFacts", "Tls", "TlsFacts", "Turn", "TurnFacts",
+    "Fallback", "FallbackFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Mtproto",
+    "MtprotoFacts", "Quic", "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts",
+    "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls", "TlsFacts", "Turn", "TurnFacts",
 ]  # fmt: skip
