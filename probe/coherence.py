@@ -9,7 +9,22 @@ from pathlib import Path
 from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
-from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Quic, ReflectorLoop, Tcp, Tls, Turn
+from probe.mtproto.crypto import keys
+from probe.steps import (
+    AnyStep,
+    Call,
+    Dns,
+    Fallback,
+    Http,
+    Loop,
+    Media,
+    Mtproto,
+    Quic,
+    ReflectorLoop,
+    Tcp,
+    Tls,
+    Turn,
+)
 from probe.toml_file import ConfigError
 
 
@@ -142,6 +157,8 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
+    if isinstance(step, Mtproto | Fallback):
+        _check_rsa_keys(step.trust, catalogue, file, f"{key}.trust")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
 
@@ -149,6 +166,14 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
 def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
     if trust not in ("system", "any") and trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+
+
+def _check_rsa_keys(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+    _check_trust(trust, catalogue, file, key)
+    try:
+        keys(catalogue.anchors[trust])
+    except ValueError as error:
+        raise ConfigError(file, key, f"trust/{trust}.pem cannot be used: {error}") from None
 
 
 def _check_pins(pins: tuple[str, ...], file: str, key: str) -> None:

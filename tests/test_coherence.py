@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from probe.configs import load
+from probe.steps import Mtproto
 from probe.toml_file import ConfigError
+from tests.mtproto.vectors import ED25519, TELEGRAM
 
 FILES = {
     "probe.toml": 'innocent_name = "www.example.com"\n[[resolvers]]\nname = "system"\nover = "system"\n',
@@ -129,6 +131,57 @@ def test_what_does_not_fit_is_one_sentence_with_file_key_and_reason(
     assert "\n" not in sentence.strip()
     for part in says:
         assert part in sentence
+
+
+MTPROTO = '{ step = "mtproto", transport = "obfuscated2", dc = 2 }'
+
+
+@pytest.mark.parametrize(
+    ("pem", "steps", "says"),
+    [
+        (None, f'{{ step = "tcp" }}, {MTPROTO}', ("(chat).steps[1].trust", "there is no trust/telegram.pem")),
+        (
+            "nothing",
+            f'{{ step = "tcp" }}, {MTPROTO}',
+            ("steps[1].trust", "trust/telegram.pem", "no key in it"),
+        ),
+        (
+            ED25519,
+            f'{{ step = "tcp" }}, {MTPROTO}',
+            ("trust/telegram.pem", "key 1 is not an RSA key of 2048"),
+        ),
+        (
+            TELEGRAM.replace("MIIB", "NIIB"),
+            f'{{ step = "tcp" }}, {MTPROTO}',
+            ("telegram.pem", "does not parse"),
+        ),
+        (TELEGRAM, MTPROTO, ("(chat).steps[0]", "mtproto needs an open stream")),
+        (TELEGRAM, f'{{ step = "tcp" }}, {MTPROTO.replace("2 }", "0 }")}', ("steps[1]", "dc is needed")),
+    ],
+)
+def test_a_key_that_cannot_prove_anything_is_one_sentence(
+    folder: Path, pem: str | None, steps: str, says: tuple[str, ...]
+) -> None:
+    (folder / "trust").mkdir()
+    if pem is not None:
+        (folder / "trust" / "telegram.pem").write_text(pem)
+    (folder / SERVICE).write_text(FILES[SERVICE].replace('[{ step = "tcp" }]', f"[{steps}]", 1))
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    sentence = str(caught.value)
+    assert sentence.startswith(str(folder / SERVICE))
+    for part in says:
+        assert part in sentence
+
+
+def test_a_key_that_proves_something_is_accepted(folder: Path) -> None:
+    (folder / "trust").mkdir()
+    (folder / "trust" / "telegram.pem").write_text(TELEGRAM)
+    text = FILES[SERVICE].replace('[{ step = "tcp" }]', f'[{{ step = "tcp" }}, {MTPROTO}]', 1)
+    (folder / SERVICE).write_text(text)
+
+    assert load(folder).services[0].targets[2].steps[1] == Mtproto(transport="obfuscated2", dc=2)
 
 
 def test_without_profiles_a_call_has_none_to_use(folder: Path) -> None:

@@ -6,9 +6,11 @@ from probe.steps.call import Call, CallFacts
 from probe.steps.dns import Dns, DnsFacts
 from probe.steps.dtls import Dtls, DtlsFacts
 from probe.steps.echo import Echo, EchoFacts
+from probe.steps.fallback import Fallback, FallbackFacts
 from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
+from probe.steps.mtproto import Mtproto, MtprotoFacts
 from probe.steps.quic import Quic, QuicFacts
 from probe.steps.reflector import Reflector, ReflectorFacts
 from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
@@ -19,15 +21,17 @@ from probe.steps.turn import Turn, TurnFacts
 
 AnyStep: TypeAlias = (
     Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
+    | Mtproto | Fallback
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | MtprotoFacts
+    | FallbackFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector",
-    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
-    "TlsFacts", "Turn", "TurnFacts",
+    "Fallback", "FallbackFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Mtproto",
+    "MtprotoFacts", "Quic", "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts",
+    "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls", "TlsFacts", "Turn", "TurnFacts",
 ]  # fmt: skip

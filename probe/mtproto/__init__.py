@@ -1,0 +1,1 @@
+"""MTProto up to the proof of identity, without sockets: messages, transports, cryptography, the exchange."""
