@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from probe.catalogue import Pace
-from probe.failure import Failure, Kind, StepError, classify
+from probe.failure import Failure, Kind, classify, kept
 from probe.model import Chain, Observation
 from probe.plan import Leg
 from probe.record import Record
@@ -93,7 +93,7 @@ class Observer:
             failure = None
         except Exception as error:  # noqa: BLE001 - the one place where exceptions become data
             failure = classify(error)
-            facts = error.partial if isinstance(error, StepError) else None
+            facts = kept(error)
         finally:
             after = before if shared else _tally(flow)
             self.sent += after[0] - before[0]

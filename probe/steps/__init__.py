@@ -9,6 +9,7 @@ from probe.steps.echo import Echo, EchoFacts
 from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
+from probe.steps.noise import Noise, NoiseFacts
 from probe.steps.quic import Quic, QuicFacts
 from probe.steps.reflector import Reflector, ReflectorFacts
 from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
@@ -19,15 +20,16 @@ from probe.steps.turn import Turn, TurnFacts
 
 AnyStep: TypeAlias = (
     Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
+    | Noise
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | NoiseFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector",
-    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
+    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Noise", "NoiseFacts", "Quic", "QuicFacts",
+    "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
     "TlsFacts", "Turn", "TurnFacts",
 ]  # fmt: skip
