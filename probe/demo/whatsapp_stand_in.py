@@ -159,10 +159,13 @@ async def _hello(reader: asyncio.StreamReader) -> Hello | None:
     if not header.startswith(b"WA"):
         return None
     size = int.from_bytes(await reader.readexactly(3), "big")
-    if size > MOST:
-        return None
+    return read_hello(header, await reader.readexactly(size)) if size <= MOST else None
+
+
+def read_hello(header: bytes, payload: bytes) -> Hello | None:
+    """A client hello; None if it is none."""
     try:
-        said = protobuf.read(await reader.readexactly(size), code="hello")
+        said = protobuf.read(payload, code="hello")
         ephemeral = protobuf.blob(protobuf.read(protobuf.blob(said, 2), code="hello"), 1)
     except Malformed:
         return None
