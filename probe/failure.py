@@ -101,17 +101,6 @@ class Unsupported(StepError):
     kind = Kind.UNSUPPORTED
 
 
-def keep(error: StepError | OSError, partial: Record) -> None:
-    """Let an error carry what was learned before; one of the link or of time can, too."""
-    vars(error)["partial"] = partial
-
-
-def kept(error: Exception) -> Record | None:
-    """What an error carries."""
-    partial = getattr(error, "partial", None)
-    return partial if isinstance(partial, Record) else None
-
-
 _BY_ERRNO = {
     errno.ECONNREFUSED: Kind.REFUSED,
     errno.ECONNRESET: Kind.RESET,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from probe.catalogue import Pace
-from probe.failure import Failure, Kind, classify, kept
+from probe.failure import Failure, Kind, StepError, classify
 from probe.model import Chain, Observation
 from probe.plan import Leg
 from probe.record import Record
@@ -87,14 +87,16 @@ class Observer:
         number, at, began, before = self._ids, self.net.utc(), self.net.now(), _tally(flow)
         facts: Facts | Record | None = None
         failure: Failure | None = Failure(kind=Kind.INTERRUPTED)
+        flow.learned = None
         try:
             async with asyncio.timeout(step.seconds):
                 facts = await step.run(flow)
             failure = None
         except Exception as error:  # noqa: BLE001 - the one place where exceptions become data
             failure = classify(error)
-            facts = kept(error)
+            facts = error.partial if isinstance(error, StepError) else None
         finally:
+            facts = facts or flow.learned
             after = before if shared else _tally(flow)
             self.sent += after[0] - before[0]
             self.received += after[1] - before[1]

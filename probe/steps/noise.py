@@ -12,12 +12,10 @@ from msgspec import Meta
 
 from probe.anchors import x25519_keys
 from probe.dialogue import converse
-from probe.failure import StepError, keep
 from probe.noise.certificates import Certificate
 from probe.noise.handshake import Handshake, Stage
 from probe.record import Record
 from probe.step import Facts, Flow, Need, Step
-from probe.steps.paced import MARGIN
 
 
 class NoiseCertificate(Record):
@@ -56,15 +54,14 @@ class Noise(Step):
         return "stream"
 
     async def run(self, flow: Flow) -> NoiseFacts:
-        """Shake hands as far as the proof; `probe.noise.handshake` says what is raised. The facts so far go along."""
+        """Shake hands as far as the proof. Raises as `probe.noise.handshake` says, with the facts in `flow.learned`."""
         roots = x25519_keys(flow.supplies.anchors[self.trust])
         handshake, now = Handshake(self.pattern, bytes.fromhex(self.header)), flow.net.utc()
         try:
-            await converse(flow.stream(), handshake.dialogue(roots, now, self.seconds - MARGIN))
-        except (StepError, OSError) as error:
-            keep(error, self._facts(handshake, now))
-            raise
-        return self._facts(handshake, now)
+            await converse(flow.stream(), handshake.dialogue(roots, now, self.seconds))
+        finally:
+            facts = flow.learned = self._facts(handshake, now)
+        return facts
 
     def _facts(self, handshake: Handshake, now: datetime) -> NoiseFacts:
         chain = handshake.chain
