@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from probe.anchors import x25519_keys
 from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
-from probe.mtproto.crypto import keys
+from probe.mtproto.crypto import keys as rsa_keys
 from probe.steps import (
     AnyStep,
     Call,
@@ -19,12 +20,13 @@ from probe.steps import (
     Loop,
     Media,
     Mtproto,
+    Noise,
     Quic,
     ReflectorLoop,
     Tcp,
     Tls,
     Turn,
-)
+)  # fmt: skip
 from probe.toml_file import ConfigError
 
 
@@ -157,23 +159,27 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
-    if isinstance(step, Mtproto | Fallback):
-        _check_rsa_keys(step.trust, catalogue, file, f"{key}.trust")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
+    if isinstance(step, Mtproto | Fallback | Noise):
+        _check_keys(step, catalogue, file, f"{key}.trust")
 
 
 def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
     if trust not in ("system", "any") and trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+    if "BEGIN CERTIFICATE" not in catalogue.anchors.get(trust, "BEGIN CERTIFICATE"):
+        raise ConfigError(file, key, f"there is no certificate in trust/{trust}.pem")
 
 
-def _check_rsa_keys(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
-    _check_trust(trust, catalogue, file, key)
+def _check_keys(step: Mtproto | Fallback | Noise, catalogue: Catalogue, file: str, key: str) -> None:
+    if step.trust not in catalogue.anchors:
+        raise ConfigError(file, key, f"there is no trust/{step.trust}.pem")
+    read = x25519_keys if isinstance(step, Noise) else rsa_keys
     try:
-        keys(catalogue.anchors[trust])
+        read(catalogue.anchors[step.trust])
     except ValueError as error:
-        raise ConfigError(file, key, f"trust/{trust}.pem cannot be used: {error}") from None
+        raise ConfigError(file, key, f"trust/{step.trust}.pem cannot be used: {error}") from None
 
 
 def _check_pins(pins: tuple[str, ...], file: str, key: str) -> None:

@@ -116,7 +116,6 @@ RULES: tuple[Rule, ...] = (
         state="inconclusive",
         because="the controls of the same kind failed too, so this is about the network",
     ),
-    *PROOF_RULES,
     Rule(
         id="service.refuses",
         when=all_of(step("http"), kind(Kind.UNEXPECTED), _refused_by_status),
@@ -138,6 +137,7 @@ RULES: tuple[Rule, ...] = (
         mechanism="{step}.untrusted.date",
         because="the certificate is outside its dates; that is the service's mistake as often as anything else",
     ),
+    *PROOF_RULES,
     Rule(
         id="tls.replaced.name",
         when=all_of(_untrusted, fails(2), _genuine_under_another_name),

@@ -111,8 +111,8 @@ class Proof(Facts):
     `stage` says how far it came; "opened": the first bytes were sent, and nothing good came back.
     """
 
-    stage: str = "opened"
-    identity: Literal["proved", "not proved"] = "not proved"
+    stage: str
+    identity: Literal["proved", "not proved"]
 
 
 class TurnAccess(Record):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from probe.anchors import x25519_keys
 from probe.configs import load
 from probe.steps import Mtproto
 from probe.toml_file import ConfigError
@@ -143,7 +144,7 @@ MTPROTO = '{ step = "mtproto", transport = "obfuscated2", dc = 2 }'
         (
             "nothing",
             f'{{ step = "tcp" }}, {MTPROTO}',
-            ("steps[1].trust", "trust/telegram.pem", "no key in it"),
+            ("steps[1].trust", "trust/telegram.pem", "no public key in it"),
         ),
         (
             ED25519,
@@ -188,3 +189,56 @@ def test_without_profiles_a_call_has_none_to_use(folder: Path) -> None:
     (folder / "profiles.toml").unlink()
     with pytest.raises(ConfigError, match="there is no profile 'voice' in profiles.toml"):
         load(folder)
+
+
+NOISE = '[{ step = "tcp" }, { step = "noise", trust = "keys" }]'
+X25519 = """# a comment
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VuAyEAFCN1V00KWHFmqucevlFkN8Sii3PjaVxs4ff5VF2o7ms=
+-----END PUBLIC KEY-----
+"""
+ED25519 = X25519.replace("BQYDK2Vu", "BQYDK2Vw")
+
+
+def with_anchor(folder: Path, steps: str, pem: str) -> None:
+    (folder / "trust").mkdir()
+    (folder / "trust" / "keys.pem").write_text(pem)
+    service = folder / SERVICE
+    service.write_text(service.read_text().replace('[{ step = "tcp" }]', steps))
+
+
+@pytest.mark.parametrize(
+    ("steps", "pem", "says"),
+    [
+        (NOISE, "", ("steps[1].trust", "trust/keys.pem cannot be used", "no public key")),
+        (NOISE, X25519 + ED25519, ("steps[1].trust", "trust/keys.pem", "key 2 is not an X25519 key")),
+        (NOISE, X25519 + X25519.replace("MCow", "MCoX"), ("trust/keys.pem", "key 2 does not parse")),
+        (NOISE, X25519.replace("PUBLIC KEY", "CERTIFICATE"), ("trust/keys.pem", "key 1 does not parse")),
+        (NOISE.replace('"keys"', '"other"'), X25519, ("steps[1].trust", "no trust/other.pem")),
+        (NOISE.replace('"keys"', '"system"'), X25519, ("steps[1].trust", "no trust/system.pem")),
+        (NOISE.replace("trust =", "header = '574106', trust ="), X25519, ("steps[1].header", "match")),
+        (NOISE.replace("trust =", "header = '5741060G', trust ="), X25519, ("steps[1].header", "match")),
+        (NOISE.replace("trust =", "pattern = 'Noise_IK', trust ="), X25519, ("steps[1].pattern", "Noise_IK")),
+        (NOISE.replace("trust =", "root = 'x', trust ="), X25519, ("steps[1]", "root")),
+        (NOISE.replace('{ step = "tcp" }, ', ""), X25519, ("steps[0]", "needs an open stream")),
+        (NOISE.replace('"noise"', '"tls"'), X25519, ("steps[1].trust", "no certificate in trust/keys.pem")),
+    ],
+)
+def test_a_trust_anchor_that_cannot_be_used_is_one_sentence(
+    folder: Path, steps: str, pem: str, says: tuple[str, ...]
+) -> None:
+    with_anchor(folder, steps, pem)
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    sentence = str(caught.value)
+    assert sentence.startswith(str(folder / SERVICE))
+    assert "\n" not in sentence.strip()
+    for part in says:
+        assert part in sentence
+
+
+def test_several_keys_in_one_file_are_all_roots(folder: Path) -> None:
+    with_anchor(folder, NOISE, X25519 + X25519.replace("MCowBQYDK2VuAyEAF", "MCowBQYDK2VuAyEAG"))
+
+    assert len(set(x25519_keys(load(folder).anchors["keys"]))) == 2

@@ -7,9 +7,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from probe.anchors import x25519_keys
 from probe.catalogue import Catalogue
 from probe.configs import load
-from probe.steps import Dtls, Echo, Http, Reflector, Stun, Tcp, Tls, Turn
+from probe.steps import Dtls, Echo, Http, Noise, Reflector, Stun, Tcp, Tls, Turn
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SERVICES = [
@@ -135,3 +136,31 @@ def test_no_fallback_endpoint_of_a_service_is_published() -> None:
 
     assert "proxy_secret" not in text
     assert "dns.google/resolve" not in text
+
+
+def test_whatsapps_root_is_the_one_that_was_researched() -> None:
+    pem = (CONFIGS / "trust" / "whatsapp.pem").read_text()
+
+    assert [key.hex() for key in x25519_keys(pem)] == [
+        "142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b"
+    ]
+
+
+def test_whatsapps_chat_proves_itself_on_every_port_with_the_first_bytes_of_web_clients_and_phones(
+    catalogue: Catalogue,
+) -> None:
+    whatsapp = next(service for service in catalogue.services if service.service == "whatsapp")
+    chat = [target for target in whatsapp.targets if target.group == "chat"]
+    tried = {
+        (target.port, step.header) for target in chat for step in target.steps if isinstance(step, Noise)
+    }
+
+    assert tried >= {
+        (443, "57410603"),
+        (5222, "57410603"),
+        (80, "57410603"),
+        (443, "57410503"),
+        (5222, "57410503"),
+    }
+    assert all(isinstance(target.steps[-1], Noise) for target in chat)
+    assert {target.port for target in chat if target.tier == "core"} == {443, 5222}

@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from probe.catalogue import Pace
 from probe.demo.path import _reset
 from probe.demo.stand_ins import Address, name_reply, relay_reply
+from probe.demo.whatsapp_stand_in import NoiseAuthority, WhatsAppStandIn, read_hello
 from probe.failure import Kind
 from probe.model import Chain
 from probe.net import SystemNet
@@ -24,6 +26,7 @@ from probe.steps import (
     Dtls,
     Http,
     Media,
+    Noise,
     Quic,
     Reflector,
     ReflectorLoop,
@@ -33,9 +36,11 @@ from probe.steps import (
     Turn,
 )
 from probe.steps.signalling import ALPN
-from tests.far_end.trial import SUPPLIES
+from tests.far_end.trial import SUPPLIES as TRIAL
 from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
 
+SERVICE = NoiseAuthority()
+SUPPLIES = replace(TRIAL, anchors={**TRIAL.anchors, "whatsapp": SERVICE.pem})
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SECONDS = 0.8  # a step's deadline here
 LIMIT = 40_000  # kB that memory may grow by
@@ -123,6 +128,7 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
     "dns-https": (Tcp(), Dns(name="chat.example", path="/dns-query", seconds=SECONDS)),
     "stun": (Tcp(), Stun(seconds=SECONDS)),
     "turn": (Tcp(), Turn(username="u", password="p", seconds=SECONDS)),
+    "noise": (Tcp(), Noise(seconds=SECONDS)),
 }
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),
@@ -247,14 +253,20 @@ def relay_answer(asked: bytes) -> bytes:
     return relay_reply("lab.example")(asked, (HERE, 1)) or b""
 
 
+def chat_answer(asked: bytes) -> bytes:
+    hello = read_hello(asked[:4], asked[7:])
+    return WhatsAppStandIn(SERVICE).answer(hello) if hello else b""
+
+
 @pytest.mark.parametrize(
     ("step", "answer"),
     [
         (Dns(name="chat.example", seconds=SECONDS), name_answer),
         (Stun(seconds=SECONDS), relay_answer),
         (Turn(seconds=SECONDS), relay_answer),
+        (Noise(seconds=SECONDS), chat_answer),
     ],
-    ids=["dns", "stun", "turn"],
+    ids=["dns", "stun", "turn", "noise"],
 )
 async def test_an_answer_that_is_reset_at_any_byte_is_a_classified_failure(
     step: AnyStep, answer: Callable[[bytes], bytes]

@@ -6,13 +6,27 @@ import time
 
 from probe.catalogue import Pace
 from probe.demo.stand_ins import Datagrams, WebServer, relay_reply
+from probe.demo.whatsapp_stand_in import NoiseAuthority
 from probe.failure import Kind
 from probe.model import Chain
 from probe.net import SystemNet
 from probe.observe import Observer, _Lanes, _lanes
 from probe.plan import Address, Leg
 from probe.step import Supplies
-from probe.steps import AnyStep, Call, Http, Loop, Media, ReflectorLoop, Stun, Tcp, Tls
+from probe.steps import (
+    AnyStep,
+    Call,
+    Http,
+    Loop,
+    Media,
+    Noise,
+    NoiseFacts,
+    ReflectorLoop,
+    Stun,
+    Tcp,
+    TcpFacts,
+    Tls,
+)
 from tests.loopback import HERE, datagram_server, stream_server
 
 
@@ -187,3 +201,20 @@ async def test_whoever_is_cancelled_in_a_lane_at_the_door_or_in_it_leaves_it_fre
 
     assert traffic.taken == 0
     assert traffic.most == 3
+
+
+async def test_what_a_step_has_learned_is_kept_when_its_time_is_over() -> None:
+    async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    supplies = Supplies(anchors={"whatsapp": NoiseAuthority().pem})
+    one = Observer(SystemNet(), Pace(), supplies, max_bytes=1_000_000)
+    async with stream_server(nothing) as port:
+        chain = await followed(one, leg(port, Tcp(), Noise(seconds=0.2)))
+
+    tcp, noise = chain.observations
+    assert noise.failure is not None
+    assert noise.failure.kind is Kind.TIMEOUT
+    assert isinstance(noise.facts, NoiseFacts)
+    assert noise.facts.stage == "opened"
+    assert isinstance(tcp.facts, TcpFacts)

@@ -6,6 +6,7 @@ import pytest
 
 from probe.failure import Kind
 from probe.model import Chain, Verdict
+from probe.mtproto.exchange import Stage
 from probe.step import TcpInfo
 from probe.steps import MtprotoFacts
 from probe.verdict import judge
@@ -25,7 +26,7 @@ def messaging(*chains: Chain, beside: tuple[Chain, ...] = (), **more: Any) -> Ve
 
 
 def asked(
-    kind: Kind | None, code: str = "", *, variant: str = "target", stage: str = "opened", seconds: float = 10.0,
+    kind: Kind | None, code: str = "", *, variant: str = "target", stage: Stage = "opened", seconds: float = 10.0,
     tcp: TcpInfo | None = None, sent: int = 108, **where: Any,
 ) -> Chain:  # fmt: skip
     """TCP opened, and then the service's own protocol."""
@@ -204,10 +205,14 @@ def test_an_answer_in_another_protocol_is_somebody_elses() -> None:
 
 
 def test_inside_tls_nobody_reads_the_first_bytes_so_their_fate_shows_no_filter() -> None:
-    facts = MtprotoFacts(transport="obfuscated2")
+    facts = MtprotoFacts(transport="obfuscated2", stage="opened", identity="not proved")
     tries = [
         chain(saw("tcp"), saw("tls"), saw("mtproto", Kind.TIMEOUT, facts=facts, tcp=UNHEARD), variant=v)
         for v in THRICE
     ]
 
-    assert said(messaging(*tries, other_bytes(), other_bytes())) == ("unreachable", "mtproto.dropped", "other")
+    assert said(messaging(*tries, other_bytes(), other_bytes())) == (
+        "unreachable",
+        "mtproto.dropped",
+        "other",
+    )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from probe.anchors import rsa_keys
 from probe.mtproto import tl
 
 if TYPE_CHECKING:
@@ -31,27 +32,8 @@ class Key(NamedTuple):
 
 @lru_cache(maxsize=16)
 def keys(pem: str) -> tuple[Key, ...]:
-    """The RSA public keys of a PEM text (PKCS#1 or SubjectPublicKeyInfo). Raises ValueError in one sentence."""
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    found = []
-    for number, block in enumerate(_blocks(pem), 1):
-        try:
-            public = load_pem_public_key(block)
-        except Exception:  # noqa: BLE001 - cryptography raises several types for what is no key
-            raise ValueError(f"key {number} does not parse") from None
-        if not isinstance(public, RSAPublicKey) or public.key_size != 8 * RSA_SIZE:
-            raise ValueError(f"key {number} is not an RSA key of {8 * RSA_SIZE} bits")
-        found.append(key_of(public.public_numbers()))
-    if not found:
-        raise ValueError("there is no key in it")
-    return tuple(found)
-
-
-def _blocks(pem: str) -> list[bytes]:
-    parts = pem.split("-----BEGIN ")[1:]
-    return [f"-----BEGIN {part}".encode() for part in parts]
+    """The RSA public keys of a PEM text. Raises ValueError in one sentence."""
+    return tuple(key_of(numbers) for numbers in rsa_keys(pem, 8 * RSA_SIZE))
 
 
 def key_of(numbers: "RSAPublicNumbers") -> Key:

@@ -11,6 +11,7 @@ from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
 from probe.steps.mtproto import Mtproto, MtprotoFacts
+from probe.steps.noise import Noise, NoiseFacts
 from probe.steps.quic import Quic, QuicFacts
 from probe.steps.reflector import Reflector, ReflectorFacts
 from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
@@ -20,18 +21,19 @@ from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
 
 AnyStep: TypeAlias = (
-    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
-    | Mtproto | Fallback
+    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop
+    | Loop | Mtproto | Noise | Fallback
 )  # fmt: skip
 AnyFacts: TypeAlias = (
-    DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | MtprotoFacts
-    | FallbackFacts
+    DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts
+    | EchoFacts | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | MtprotoFacts
+    | NoiseFacts | FallbackFacts
 )  # fmt: skip
 
 __all__ = [
-    "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Fallback", "FallbackFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Mtproto",
-    "MtprotoFacts", "Quic", "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts",
-    "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls", "TlsFacts", "Turn", "TurnFacts",
+    "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo",
+    "EchoFacts", "Fallback", "FallbackFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media",
+    "MediaFacts", "Mtproto", "MtprotoFacts", "Noise", "NoiseFacts", "Quic", "QuicFacts", "Reflector",
+    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
+    "TlsFacts", "Turn", "TurnFacts",
 ]  # fmt: skip

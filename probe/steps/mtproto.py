@@ -19,13 +19,13 @@ from probe.mtproto.exchange import Exchange, Stage
 from probe.mtproto.framing import MOST
 from probe.mtproto.pq import factoring
 from probe.mtproto.tl import pack_message
-from probe.step import Facts, Flow, Need, Step
+from probe.step import Flow, Need, Proof, Step
 
 Transport = Literal["abridged", "intermediate", "padded", "full", "obfuscated2", "http"]
 Ask = Callable[[bytes], Awaitable[tuple[bytes, float]]]
 
 
-class MtprotoFacts(Facts):
+class MtprotoFacts(Proof):
     """How far it got, and what was learned.
 
     `speaks`: something answered in MTProto, if only with an error of the transport; it may be anybody. `offered` are
@@ -35,10 +35,9 @@ class MtprotoFacts(Facts):
     """
 
     transport: Transport
-    stage: Stage = "opened"
+    stage: Stage
     speaks: bool = False
     key_offered: bool = False
-    identity: Literal["proved", "not proved"] = "not proved"
     offered: tuple[str, ...] = ()
     clock_ahead: float | None = None  # seconds our clock is ahead of the server's, which the proof covers
     rtts: tuple[float, ...] = ()

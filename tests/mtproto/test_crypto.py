@@ -28,11 +28,11 @@ def test_several_keys_in_one_file_are_all_taken() -> None:
 @pytest.mark.parametrize(
     ("pem", "says"),
     [
-        ("", "there is no key in it"),
-        ("# only words\n", "there is no key in it"),
-        (v.TELEGRAM.replace("MIIB", "NIIB"), "key 1 does not parse"),
+        ("", "there is no public key in it"),
+        ("# only words\n", "there is no public key in it"),
+        (v.TELEGRAM.replace("MIIB", "NIIB"), "its key 1 does not parse"),
         (v.TELEGRAM + v.ED25519, "key 2 is not an RSA key of 2048 bits"),
-        (v.TELEGRAM.split("-----END")[0], "key 1 does not parse"),
+        (v.TELEGRAM.split("-----END")[0], "there is no public key in it"),
     ],
 )
 def test_what_is_no_key_is_one_sentence(pem: str, says: str) -> None:
