@@ -9,7 +9,7 @@ from pathlib import Path
 from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
-from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Quic, ReflectorLoop, Tcp, Tls, Turn
+from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Quic, ReflectorLoop, Tcp, Tls, Turn, Websocket
 from probe.toml_file import ConfigError
 
 
@@ -140,6 +140,8 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         if target.at != "turn":
             raise ConfigError(file, key, 'loop goes through the TURN server: the target wants at = "turn"')
         _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
+    if isinstance(step, Websocket) and any(isinstance(s, Tls) and "h2" in s.alpn for s in target.steps):
+        raise ConfigError(file, key, 'websocket is an upgrade of HTTP/1.1: its tls wants alpn = ["http/1.1"]')
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):

@@ -15,7 +15,7 @@ from probe.catalogue import Target
 from probe.failure import Kind
 from probe.model import Chain, Variant
 from probe.plan import Address, Leg
-from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls
+from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls, Websocket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def _ask_again(
         case "tcp":
             if turn == 1:
                 legs.append(_tcp_only(base, "other_port", 80 if target.port == 443 else 443))
-        case "tls" | "http" | "quic":
+        case "tls" | "http" | "websocket" | "quic":
             if turn == 1 or _contrast_begins(done, chain.family):
                 legs += _other_names(base, situation, repeats)
             if situation.deliberate:
@@ -178,6 +178,9 @@ def _with_name(steps: Sequence[AnyStep], name: str) -> tuple[AnyStep, ...]:
                 changed.append(msgspec.structs.replace(step, sni=name, identity="recorded"))
             case Http():
                 changed.append(Http(method=step.method, path=step.path, cap=step.cap, seconds=step.seconds))
+            case Websocket():  # under another name no upgrade is to be had: any answer will do
+                changed.append(Http(path=step.path, seconds=step.seconds))
+                break
             case _:
                 changed.append(step)
     return tuple(changed)

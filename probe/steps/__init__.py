@@ -16,18 +16,20 @@ from probe.steps.stun import Stun, StunFacts
 from probe.steps.tcp import Tcp, TcpFacts
 from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
+from probe.steps.websocket import Websocket, WebsocketFacts
 
 AnyStep: TypeAlias = (
     Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
+    | Websocket
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | WebsocketFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
     "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector",
     "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
-    "TlsFacts", "Turn", "TurnFacts",
+    "TlsFacts", "Turn", "TurnFacts", "Websocket", "WebsocketFacts",
 ]  # fmt: skip

@@ -130,7 +130,7 @@ def _impostors(topology: Topology, servers: Servers, folder: Path, keys: Keys) -
         {"kind": "inspector", "ip": ip, "port": 8445, "host": "", "realm": "", "dialect": ""}
         for ip in ("85.140.1.1", "2a00:1370:1::1")
     ]
-    settings = {"endpoints": inspectors, "keys": str(where), "pages": {}}
+    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}}
     servers.python("responder", topology.isp, settings, name="inspector")
 
 
