@@ -6,10 +6,25 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from probe.anchors import x25519_keys
 from probe.catalogue import Catalogue, Control, Target
 from probe.media.shape import Shape, kinds
 from probe.media.template import TemplateError
-from probe.steps import AnyStep, Call, Dns, Http, Loop, Media, Quic, ReflectorLoop, Tcp, Tls, Turn, Websocket
+from probe.steps import (
+    AnyStep,
+    Call,
+    Dns,
+    Http,
+    Loop,
+    Media,
+    Quic,
+    ReflectorLoop,
+    Tcp,
+    Threema,
+    Tls,
+    Turn,
+    Websocket,
+)
 from probe.toml_file import ConfigError
 
 
@@ -146,11 +161,24 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
+    if isinstance(step, Threema):
+        _check_keys(step.trust, catalogue, file, f"{key}.trust")
 
 
 def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
     if trust not in ("system", "any") and trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+    if "BEGIN CERTIFICATE" not in catalogue.anchors.get(trust, "BEGIN CERTIFICATE"):
+        raise ConfigError(file, key, f"there is no certificate in trust/{trust}.pem")
+
+
+def _check_keys(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+    if trust not in catalogue.anchors:
+        raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+    try:
+        x25519_keys(catalogue.anchors[trust])
+    except ValueError as error:
+        raise ConfigError(file, key, f"trust/{trust}.pem cannot be used: {error}") from None
 
 
 def _check_pins(pins: tuple[str, ...], file: str, key: str) -> None:

@@ -87,6 +87,7 @@ class Observer:
         number, at, began, before = self._ids, self.net.utc(), self.net.now(), _tally(flow)
         facts: Facts | Record | None = None
         failure: Failure | None = Failure(kind=Kind.INTERRUPTED)
+        flow.learned = None
         try:
             async with asyncio.timeout(step.seconds):
                 facts = await step.run(flow)
@@ -95,6 +96,7 @@ class Observer:
             failure = classify(error)
             facts = error.partial if isinstance(error, StepError) else None
         finally:
+            facts = facts or flow.learned
             after = before if shared else _tally(flow)
             self.sent += after[0] - before[0]
             self.received += after[1] - before[1]

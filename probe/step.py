@@ -147,6 +147,8 @@ class Flow:
     received: int = 0
     # Called with the facts so far when a step goes on listening after its answer is good enough to use.
     announce: Callable[[Facts], None] = lambda facts: None
+    # What the step under way has learned, for the record of one that ends in an error which carries nothing: a timeout.
+    learned: Facts | None = None
     # Addresses of the volunteer that steps saw; they stay in memory and are compared, never written.
     mapped: list[Private] = field(default_factory=list)
 

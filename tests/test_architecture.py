@@ -16,7 +16,7 @@ MODULES = {
 }
 # Each may import what stands before it, and itself.
 ORDER = (
-    "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "tls_link",
+    "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "anchors", "tls_link",
     "http_link", "websocket_link", "stun_message", "webrtc", "toml_file", "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",

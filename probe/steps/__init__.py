@@ -6,6 +6,7 @@ from probe.steps.call import Call, CallFacts
 from probe.steps.dns import Dns, DnsFacts
 from probe.steps.dtls import Dtls, DtlsFacts
 from probe.steps.echo import Echo, EchoFacts
+from probe.steps.greeting import Greeting, GreetingFacts
 from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
@@ -14,22 +15,25 @@ from probe.steps.reflector import Reflector, ReflectorFacts
 from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
 from probe.steps.stun import Stun, StunFacts
 from probe.steps.tcp import Tcp, TcpFacts
+from probe.steps.threema import Threema, ThreemaFacts
 from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
 from probe.steps.websocket import Websocket, WebsocketFacts
 
 AnyStep: TypeAlias = (
     Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop | Loop
-    | Websocket
+    | Websocket | Greeting | Threema
 )  # fmt: skip
 AnyFacts: TypeAlias = (
     DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts | EchoFacts
-    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | WebsocketFacts
+    | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | WebsocketFacts | GreetingFacts
+    | ThreemaFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo", "EchoFacts",
-    "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic", "QuicFacts", "Reflector",
-    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
-    "TlsFacts", "Turn", "TurnFacts", "Websocket", "WebsocketFacts",
+    "Greeting", "GreetingFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media", "MediaFacts", "Quic",
+    "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts",
+    "Tcp", "TcpFacts", "Threema", "ThreemaFacts", "Tls", "TlsFacts", "Turn", "TurnFacts", "Websocket",
+    "WebsocketFacts",
 ]  # fmt: skip
