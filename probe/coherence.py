@@ -24,8 +24,10 @@ from probe.steps import (
     Quic,
     ReflectorLoop,
     Tcp,
+    Threema,
     Tls,
     Turn,
+    Websocket,
 )  # fmt: skip
 from probe.toml_file import ConfigError
 
@@ -157,11 +159,13 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
         if target.at != "turn":
             raise ConfigError(file, key, 'loop goes through the TURN server: the target wants at = "turn"')
         _check_profiles(step.profiles, catalogue, file, f"{key}.profiles")
+    if isinstance(step, Websocket) and any(isinstance(s, Tls) and "h2" in s.alpn for s in target.steps):
+        raise ConfigError(file, key, 'websocket is an upgrade of HTTP/1.1: its tls wants alpn = ["http/1.1"]')
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
-    if isinstance(step, Mtproto | Fallback | Noise):
+    if isinstance(step, Mtproto | Fallback | Noise | Threema):
         _check_keys(step, catalogue, file, f"{key}.trust")
 
 
@@ -172,10 +176,12 @@ def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
         raise ConfigError(file, key, f"there is no certificate in trust/{trust}.pem")
 
 
-def _check_keys(step: Mtproto | Fallback | Noise, catalogue: Catalogue, file: str, key: str) -> None:
+def _check_keys(
+    step: Mtproto | Fallback | Noise | Threema, catalogue: Catalogue, file: str, key: str
+) -> None:
     if step.trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{step.trust}.pem")
-    read = x25519_keys if isinstance(step, Noise) else rsa_keys
+    read = x25519_keys if isinstance(step, Noise | Threema) else rsa_keys
     try:
         read(catalogue.anchors[step.trust])
     except ValueError as error:

@@ -15,7 +15,7 @@ from probe.catalogue import Target
 from probe.failure import Kind
 from probe.model import Chain, Variant
 from probe.plan import Address, Leg
-from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls
+from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls, Websocket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +209,9 @@ def _with_name(steps: Sequence[AnyStep], name: str) -> tuple[AnyStep, ...]:
                 changed.append(msgspec.structs.replace(step, sni=name, identity="recorded"))
             case Http():
                 changed.append(Http(method=step.method, path=step.path, cap=step.cap, seconds=step.seconds))
+            case Websocket():  # under another name no upgrade is to be had: any answer will do
+                changed.append(Http(path=step.path, seconds=step.seconds))
+                break
             case _:
                 changed.append(step)
     return tuple(changed)

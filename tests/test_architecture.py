@@ -18,8 +18,8 @@ MODULES = {
 # Each may import what stands before it, and itself.
 ORDER = (
     "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "anchors", "noise",
-    "mtproto", "tls_link", "http_link", "stun_message", "webrtc", "toml_file", "far_end", "steps", "model",
-    "catalogue",
+    "mtproto", "tls_link", "http_link", "websocket_link", "stun_message", "webrtc", "toml_file", "far_end",
+    "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
     "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",

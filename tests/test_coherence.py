@@ -106,6 +106,10 @@ def test_a_catalogue_of_calls_is_read(folder: Path) -> None:
         (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "call" }]', ("(chat).steps[1]", "call goes")),
         (SERVICE, '[{ step = "tcp" }]', f"[{MEDIA}]", ("(chat).steps[0]", "needs an open stream")),
         (SERVICE, f"[{MEDIA}]", f'[{{ step = "tcp" }}, {MEDIA}]', ("(look-alike).steps[0]", "cannot follow")),
+        # a WebSocket over HTTP/2, or on nothing
+        (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "tls" }, { step = "websocket" }]',
+         ("(chat).steps[2]", 'alpn = ["http/1.1"]')),
+        (SERVICE, '[{ step = "tcp" }]', '[{ step = "websocket" }]', ("(chat).steps[0]", "needs an open stream")),
         # shapes that cannot be
         (SHAPE, "{high} {stamp} {fill}", "{high} {stamp} {fall}", ("packets", "media: has {fall}")),
         (SHAPE, "{high} {stamp} {fill}", "{high} {fill}", ("packets", "media: needs a {stamp}")),

@@ -178,6 +178,7 @@ def _options(
         "tcp",
         "tls",
         "http",
+        "websocket",
         "quic",
         "stun",
         "turn",

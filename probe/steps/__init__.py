@@ -7,6 +7,7 @@ from probe.steps.dns import Dns, DnsFacts
 from probe.steps.dtls import Dtls, DtlsFacts
 from probe.steps.echo import Echo, EchoFacts
 from probe.steps.fallback import Fallback, FallbackFacts
+from probe.steps.greeting import Greeting, GreetingFacts
 from probe.steps.http import Http, HttpFacts
 from probe.steps.loop import Loop, LoopFacts
 from probe.steps.media import Media, MediaFacts
@@ -17,23 +18,26 @@ from probe.steps.reflector import Reflector, ReflectorFacts
 from probe.steps.reflectorloop import ReflectorLoop, ReflectorLoopFacts
 from probe.steps.stun import Stun, StunFacts
 from probe.steps.tcp import Tcp, TcpFacts
+from probe.steps.threema import Threema, ThreemaFacts
 from probe.steps.tls import Tls, TlsFacts
 from probe.steps.turn import Turn, TurnFacts
+from probe.steps.websocket import Websocket, WebsocketFacts
 
 AnyStep: TypeAlias = (
-    Dns | Tcp | Tls | Http | Quic | Stun | Turn | Reflector | Echo | Dtls | Media | Call | ReflectorLoop
-    | Loop | Mtproto | Noise | Fallback
+    Dns | Tcp | Tls | Http | Websocket | Greeting | Quic | Stun | Turn | Reflector | Echo | Dtls | Media
+    | Call | ReflectorLoop | Loop | Mtproto | Noise | Threema | Fallback
 )  # fmt: skip
 AnyFacts: TypeAlias = (
-    DnsFacts | TcpFacts | TlsFacts | HttpFacts | QuicFacts | StunFacts | TurnFacts | ReflectorFacts
-    | EchoFacts | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts | LoopFacts | MtprotoFacts
-    | NoiseFacts | FallbackFacts
+    DnsFacts | TcpFacts | TlsFacts | HttpFacts | WebsocketFacts | GreetingFacts | QuicFacts | StunFacts
+    | TurnFacts | ReflectorFacts | EchoFacts | DtlsFacts | MediaFacts | CallFacts | ReflectorLoopFacts
+    | LoopFacts | MtprotoFacts | NoiseFacts | ThreemaFacts | FallbackFacts
 )  # fmt: skip
 
 __all__ = [
     "AnyFacts", "AnyStep", "Call", "CallFacts", "Dns", "DnsFacts", "Dtls", "DtlsFacts", "Echo",
-    "EchoFacts", "Fallback", "FallbackFacts", "Http", "HttpFacts", "Loop", "LoopFacts", "Media",
-    "MediaFacts", "Mtproto", "MtprotoFacts", "Noise", "NoiseFacts", "Quic", "QuicFacts", "Reflector",
-    "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts", "Tcp", "TcpFacts", "Tls",
-    "TlsFacts", "Turn", "TurnFacts",
+    "EchoFacts", "Fallback", "FallbackFacts", "Greeting", "GreetingFacts", "Http", "HttpFacts", "Loop",
+    "LoopFacts", "Media", "MediaFacts", "Mtproto", "MtprotoFacts", "Noise", "NoiseFacts", "Quic",
+    "QuicFacts", "Reflector", "ReflectorFacts", "ReflectorLoop", "ReflectorLoopFacts", "Stun", "StunFacts",
+    "Tcp", "TcpFacts", "Threema", "ThreemaFacts", "Tls", "TlsFacts", "Turn", "TurnFacts", "Websocket",
+    "WebsocketFacts",
 ]  # fmt: skip

@@ -1,18 +1,16 @@
 """Ask one HTTP question on the very link that was measured: HTTP/1.1 or 2, as ALPN decided."""
 
-import base64
 import hashlib
 import ipaddress
 import json
 import re
-import secrets
 from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urljoin, urlsplit
 
-from probe.failure import Unexpected, Unsupported
+from probe.failure import Unexpected
 from probe.record import peer_text
 from probe.step import Facts, Flow, Need, Step
 
@@ -59,7 +57,6 @@ class Http(Step):
     expect_json: bool = False
     cap: int = 16384
     redirects: int = 0
-    websocket: tuple[str, ...] | None = None  # ask for an upgrade with these subprotocols
     addresses_within: tuple[str, ...] = ()  # prefixes: addresses of theirs that the text lists are kept
 
     def __post_init__(self) -> None:
@@ -75,8 +72,6 @@ class Http(Step):
         """Ask. Raises Unexpected, with the facts as `partial`, where an expectation is not met."""
         from probe.http_link import exchange
 
-        if self.websocket is not None and flow.alpn == "h2":
-            raise Unsupported("a WebSocket upgrade needs HTTP/1.1")
         path, hops = self.path, 0
         while True:
             response, body, complete, times = await exchange(
@@ -101,15 +96,6 @@ class Http(Step):
             "accept": "*/*",
             "accept-encoding": "identity",
         }
-        if self.websocket is not None:
-            headers |= {
-                "connection": "Upgrade",
-                "upgrade": "websocket",
-                "sec-websocket-version": "13",
-                "sec-websocket-key": base64.b64encode(secrets.token_bytes(16)).decode(),
-            }
-            if self.websocket:
-                headers["sec-websocket-protocol"] = ", ".join(self.websocket)
         return list((headers | given).items())
 
     def _facts(
@@ -131,7 +117,7 @@ class Http(Step):
             body_seconds=round(end - head, 6),
             body_complete=complete,
             body_sha256=hashlib.sha256(body).hexdigest(),
-            location_host=peer_text(_host(location)),
+            location_host=peer_text(host_of(location)),
             server=peer_text(response.headers.get("server", "")),
             missing_headers=tuple(name for name in self.expect_headers if name not in response.headers),
             clock_ahead=_clock_ahead(flow, response.headers.get("date", "")),
@@ -141,8 +127,7 @@ class Http(Step):
 
     def _problem(self, facts: HttpFacts, body: bytes) -> tuple[str, str] | None:
         """What is not as this target gives it: code and words."""
-        expected = self.expect_status or ((101,) if self.websocket is not None else ())
-        if expected and facts.status not in expected:
+        if self.expect_status and facts.status not in self.expect_status:
             return str(facts.status), "another status than this target gives"
         if facts.missing_headers:
             return "header", "a header that this target gives is missing"
@@ -175,7 +160,8 @@ def _url(flow: Flow, path: str) -> str:
     return f"https://{host}{path}"
 
 
-def _host(location: str) -> str:
+def host_of(location: str) -> str:
+    """The host that a redirect points to, empty for this one."""
     try:
         return urlsplit(location).hostname or ""
     except ValueError:
@@ -188,7 +174,7 @@ def _path(url: str) -> str:
 
 
 def _stays(flow: Flow, location: str, status: int) -> bool:
-    return status in (301, 302, 303, 307, 308) and bool(location) and _host(location) in ("", flow.host)
+    return status in (301, 302, 303, 307, 308) and bool(location) and host_of(location) in ("", flow.host)
 
 
 def _clock_ahead(flow: Flow, date: str) -> float | None:

@@ -132,7 +132,7 @@ def _impostors(topology: Topology, servers: Servers, folder: Path, keys: Keys) -
         {"kind": "inspector", "ip": ip, "port": 8445, "host": "", "realm": "", "dialect": ""}
         for ip in (_ISP4, _ISP6)
     ]
-    settings = {"endpoints": inspectors, "keys": str(where), "pages": {}}
+    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}}
     servers.python("responder", topology.isp, settings, name="inspector")
 
 

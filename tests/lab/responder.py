@@ -17,6 +17,7 @@ from typing import Any
 from probe.demo.certificates import Authority
 from probe.demo.relays import DtlsRelay, ReflectorRelay, echo_reply, reflector_stream
 from probe.demo.stand_ins import Address, Datagrams, WebServer, relay_reply
+from probe.demo.websocket_stand_in import WebSocketServer
 from probe.failure import Malformed
 from probe.stun_message import COOKIE, Attribute, Message, Method, decode, error
 
@@ -133,11 +134,8 @@ async def _stream(
         )
         context.set_alpn_protocols(["http/1.1"])
     if kind == "socket":
-        pages = {
-            path: (101, {"upgrade": "websocket", "connection": "upgrade"}, b"")
-            for path in settings["pages"][host]
-        }
-        await asyncio.start_server(WebServer(pages).serve, sock=sock, ssl=context)
+        server = WebSocketServer(settings["sockets"][host])
+        await asyncio.start_server(server.serve, sock=sock, ssl=context)
     elif kind == "inspector":
         tls = inspecting(Path(settings["keys"]))
         await asyncio.start_server(WebServer({}).serve, sock=sock, ssl=tls)

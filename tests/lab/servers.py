@@ -171,7 +171,7 @@ class Servers:
         settings = {
             "endpoints": [asdict(endpoint) for endpoint in endpoints],
             "keys": str(keys.folder),
-            "pages": {host: list(pages) for host, pages in world.pages.items()},
+            "sockets": world.sockets,
         }
         self.python("responder", self.topology.net, settings)
 

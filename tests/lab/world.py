@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from probe.catalogue import Catalogue, Control, Target
 from probe.record import is_address
-from probe.steps import Dns, Dtls, Echo, Http, Quic, Reflector, Stun, Tls, Turn
+from probe.steps import Dns, Dtls, Echo, Http, Quic, Reflector, Stun, Tls, Turn, Websocket
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
 HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
@@ -42,6 +42,9 @@ class World:
     zone: dict[str, list[str]] = field(default_factory=dict)
     endpoints: dict[tuple[str, int, str], Endpoint] = field(default_factory=dict)
     pages: dict[str, dict[str, Page]] = field(default_factory=dict)
+    sockets: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # by host and path what a WebSocket says first
     services: dict[str, list[str]] = field(default_factory=dict)  # addresses of each service
     domestic: list[str] = field(default_factory=list)
     families: tuple[int, ...] = (4, 6)
@@ -69,9 +72,14 @@ class World:
                 # A relay that speaks DTLS answers STUN too; the other way round it does not.
                 if known is None or (known.realm == "lab.example" and known.kind != "dtls"):
                     self.endpoints[key] = endpoint
+        self._serve(target)
+
+    def _serve(self, target: Target) -> None:
         for step in target.steps:
             if isinstance(step, Http):
                 self.pages.setdefault(target.host, {})[step.path] = _page(step)
+            if isinstance(step, Websocket):
+                self.sockets.setdefault(target.host, {})[step.path] = "hello"
 
     def _named(self, target: Target, home: bool, *, fixed: list[str]) -> list[str]:
         if target.host not in self.zone:
@@ -148,7 +156,7 @@ def _of_a_call(target: Target) -> str:
 
 def _of_the_web(target: Target) -> str:
     last = target.steps[-1]
-    if isinstance(last, Http) and last.websocket is not None:
+    if any(isinstance(step, Websocket) for step in target.steps):
         return "socket"
     if any(isinstance(step, Tls) for step in target.steps):
         return "web"
@@ -156,7 +164,7 @@ def _of_the_web(target: Target) -> str:
 
 
 def _page(step: Http) -> Page:
-    status = step.expect_status[0] if step.expect_status else 101 if step.websocket is not None else 200
+    status = step.expect_status[0] if step.expect_status else 200
     page = Page(status=status)
     page.headers = dict.fromkeys(step.expect_headers, "1")
     if step.expect_json:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.demo.stand_ins import Pages, WebServer
-from probe.failure import Closed, Kind, Malformed, Rejected, StepError, Unexpected, Unsupported, classify
+from probe.failure import Closed, Kind, Malformed, Rejected, StepError, Unexpected, classify
 from probe.step import Flow
 from probe.steps import Http, HttpFacts, Tcp, Tls
 from probe.steps.http import addresses_in
@@ -22,7 +22,6 @@ PAGES = {
     "/json": (200, {}, b'{"ok": true}'),
     "/go": (302, {"location": "/json"}, b""),
     "/away": (302, {"location": "https://block.example/you"}, b""),
-    "/socket": (101, {"upgrade": "websocket", "connection": "upgrade"}, b""),
     "/forbidden": (403, {}, b"no"),
 }
 
@@ -134,11 +133,6 @@ async def test_a_redirect_is_followed_only_when_asked_and_only_on_the_same_host(
             assert (away.status, away.location_host) == (302, "block.example")
 
 
-async def test_a_websocket_upgrade_is_answered_with_101() -> None:
-    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
-        assert (await ask(to, Http(path="/socket", websocket=("binary",)))).status == 101
-
-
 async def test_two_questions_share_one_connection() -> None:
     async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
         await ask(to, Http())
@@ -152,13 +146,6 @@ async def test_tls_and_http_use_the_same_link() -> None:
         await Tls(trust="test").run(to)
         assert (await Http().run(to)).status == 200
         assert len(to.sockets) == 1
-
-
-async def test_a_websocket_over_http2_is_not_possible_here() -> None:
-    async with flow(1) as to:
-        to.alpn = "h2"
-        with pytest.raises(Unsupported):
-            await Http(websocket=()).run(to)
 
 
 @pytest.mark.parametrize(
