@@ -19,9 +19,9 @@ _PATIENCE = 20.0
 class ThreemaStandIn:
     """A chat server that knows nobody: it proves itself and then waits for a login until its patience is over."""
 
-    def __init__(self, behaviour: Behaviour = "honest") -> None:
+    def __init__(self, behaviour: Behaviour = "honest", *, key: PrivateKey | None = None) -> None:
         self._behaviour = behaviour
-        self._published, self._other = PrivateKey.generate(), PrivateKey.generate()
+        self._published, self._other = key or PrivateKey.generate(), PrivateKey.generate()
 
     @property
     def pem(self) -> str:

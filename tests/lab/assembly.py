@@ -68,7 +68,8 @@ def _internet(
     servers.nginx(servers.topology.net, "web", web)
     servers.public_resolvers(world, keys)
     servers.isp_resolver(world, _policy(conditions, world), nat64=conditions.nat64)
-    servers.responder(world, keys, [e for e in up if e.kind not in ("web", "plain") and e not in coturn])
+    others = [e for e in up if e.kind not in ("web", "plain") and e not in coturn]
+    servers.responder(world, keys, others, conditions.stand_ins)
     if coturn:
         servers.coturn(servers.topology.net, coturn, keys)
     if conditions.far_end:
@@ -132,7 +133,7 @@ def _impostors(topology: Topology, servers: Servers, folder: Path, keys: Keys) -
         {"kind": "inspector", "ip": ip, "port": 8445, "host": "", "realm": "", "dialect": ""}
         for ip in (_ISP4, _ISP6)
     ]
-    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}}
+    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}, "behaviours": {}}
     servers.python("responder", topology.isp, settings, name="inspector")
 
 

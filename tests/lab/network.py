@@ -23,6 +23,7 @@ from tests.lab.assembly import start
 from tests.lab.conditions import Conditions
 from tests.lab.server_files import Keys
 from tests.lab.servers import Servers
+from tests.lab.stand_ins import Secrets
 from tests.lab.topology import FAR_END, FAR_HOST, FAR_TURN, FAR_TURN_HOST, Topology
 from tests.lab.world import World
 
@@ -140,7 +141,9 @@ def network(
     try:
         authority = Authority("Laboratory Root")
         (folder / "root.pem").write_bytes(authority.pem)
-        _copy_configs(configs, folder / "configs", authority)
+        keys_of_services = Secrets(folder / "secrets")
+        keys_of_services.make()
+        _copy_configs(configs, folder / "configs", authority, keys_of_services)
         _shorten(folder / "configs" / "profiles.toml", shorten)
         world = worlds.of(load(folder / "configs"))
         if conditions.far_end:
@@ -166,11 +169,15 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _copy_configs(source: Path, target: Path, authority: Authority) -> None:
-    """The catalogue as it is, but with the lab's root as every trust anchor."""
+def _copy_configs(source: Path, target: Path, authority: Authority, services: Secrets) -> None:
+    """The catalogue as it is, but with the lab's root and the stand-ins' keys as trust anchors."""
     shutil.copytree(source, target)
+    (target / "trust").mkdir(exist_ok=True)
     for anchor in (target / "trust").glob("*.pem"):
-        anchor.write_bytes(authority.pem)
+        if "BEGIN CERTIFICATE" in anchor.read_text():
+            anchor.write_bytes(authority.pem)
+    for name, pem in services.anchors().items():
+        (target / "trust" / f"{name}.pem").write_text(pem)
 
 
 def _shorten(profiles: Path, factor: float | None) -> None:

@@ -20,6 +20,8 @@ from probe.demo.stand_ins import Address, Datagrams, WebServer, relay_reply
 from probe.demo.websocket_stand_in import WebSocketServer
 from probe.failure import Malformed
 from probe.stun_message import COOKIE, Attribute, Message, Method, decode, error
+from tests.lab import stand_ins
+from tests.lab.stand_ins import Secrets
 
 _FREEBIND4, _FREEBIND6 = (socket.IPPROTO_IP, 15), (socket.IPPROTO_IPV6, 78)
 
@@ -92,7 +94,7 @@ async def listen(endpoint: dict[str, Any], settings: dict[str, Any]) -> None:
         sock = listening(ip, port, socket.SOCK_DGRAM)
         await loop.create_datagram_endpoint(protocols[kind], sock=sock)
     else:
-        await _stream(kind, listening(ip, port, socket.SOCK_STREAM), host, reply, settings)
+        await _stream(kind, ip, listening(ip, port, socket.SOCK_STREAM), host, reply, settings)
 
 
 def _quic(host: str, settings: dict[str, Any]) -> asyncio.DatagramProtocol:
@@ -123,8 +125,26 @@ def inspecting(folder: Path) -> ssl.SSLContext:
     return context
 
 
+def _stand_in(kind: str, who: str, settings: dict[str, Any]) -> stand_ins.Serve:
+    """Whoever stands in at this address, or behind this host's WebSocket."""
+    behaviour = settings["behaviours"].get(who, "honest")
+    return (
+        silent_stream
+        if behaviour == "silent"
+        else Secrets(Path(settings["secrets"])).serving(kind, behaviour)
+    )
+
+
+def _paths(host: str, settings: dict[str, Any]) -> dict[str, stand_ins.Serve | str]:
+    """What the WebSockets of a host lead to: a stand-in, or a text that is said first."""
+    return {
+        path: _stand_in(says, host, settings) if says in stand_ins.KINDS else says
+        for path, says in settings["sockets"][host].items()
+    }
+
+
 async def _stream(
-    kind: str, sock: socket.socket, host: str, reply: Callable[..., Any], settings: dict[str, Any]
+    kind: str, ip: str, sock: socket.socket, host: str, reply: Callable[..., Any], settings: dict[str, Any]
 ) -> None:
     context = None
     if kind in ("relay-tls", "socket"):
@@ -134,8 +154,10 @@ async def _stream(
         )
         context.set_alpn_protocols(["http/1.1"])
     if kind == "socket":
-        server = WebSocketServer(settings["sockets"][host])
+        server = WebSocketServer(_paths(host, settings))
         await asyncio.start_server(server.serve, sock=sock, ssl=context)
+    elif kind in stand_ins.KINDS:
+        await asyncio.start_server(_stand_in(kind, ip, settings), sock=sock)
     elif kind == "inspector":
         tls = inspecting(Path(settings["keys"]))
         await asyncio.start_server(WebServer({}).serve, sock=sock, ssl=tls)

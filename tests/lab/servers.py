@@ -163,8 +163,11 @@ class Servers:
         config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, origin_texts(), policy)
         self.unbound(self.topology.isp, "isp-unbound", config)
 
-    def responder(self, world: World, keys: Keys, endpoints: list[Endpoint]) -> None:
-        """STUN, TURN, QUIC, WebSocket and bare TCP."""
+    def responder(
+        self, world: World, keys: Keys, endpoints: list[Endpoint], behaviours: Mapping[str, str]
+    ) -> None:
+        """STUN, TURN, QUIC, WebSockets, messengers' own protocols and bare TCP. `behaviours` of stand-ins go by service
+        or address; what is said of an address counts more."""
         for endpoint in endpoints:
             if endpoint.kind in ("quic", "socket", "relay-tls"):
                 keys.make(endpoint.host)
@@ -172,6 +175,8 @@ class Servers:
             "endpoints": [asdict(endpoint) for endpoint in endpoints],
             "keys": str(keys.folder),
             "sockets": world.sockets,
+            "secrets": str(self._folder / "secrets"),
+            "behaviours": world.behaviours(behaviours),
         }
         self.python("responder", self.topology.net, settings)
 

@@ -1,12 +1,29 @@
 """The internet a catalogue expects: a name server's zone, and who listens where, derived from its targets."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from probe.catalogue import Catalogue, Control, Target
 from probe.record import is_address
-from probe.steps import Dns, Dtls, Echo, Http, Quic, Reflector, Stun, Tls, Turn, Websocket
+from probe.steps import (
+    AnyStep,
+    Dns,
+    Dtls,
+    Echo,
+    Greeting,
+    Http,
+    Mtproto,
+    Noise,
+    Quic,
+    Reflector,
+    Stun,
+    Threema,
+    Tls,
+    Turn,
+    Websocket,
+)  # fmt: skip
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
 HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
@@ -15,7 +32,7 @@ HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
 @dataclass(frozen=True)
 class Endpoint:
     """One listening socket: how it speaks (web, plain, socket, tcp, relay, relay-tcp, relay-tls, quic, reflector,
-    reflector-tcp, echo, dtls)."""
+    reflector-tcp, echo, dtls, mtproto, noise, threema)."""
 
     kind: str
     ip: str
@@ -79,7 +96,7 @@ class World:
             if isinstance(step, Http):
                 self.pages.setdefault(target.host, {})[step.path] = _page(step)
             if isinstance(step, Websocket):
-                self.sockets.setdefault(target.host, {})[step.path] = "hello"
+                self.sockets.setdefault(target.host, {})[step.path] = _said(target.steps[-1])
 
     def _named(self, target: Target, home: bool, *, fixed: list[str]) -> list[str]:
         if target.host not in self.zone:
@@ -109,6 +126,14 @@ class World:
             else:
                 found.append(str(ip_address(name)))
         return list(dict.fromkeys(found))
+
+    def behaviours(self, said: Mapping[str, str]) -> dict[str, str]:
+        """How stand-ins behave, by address and, behind a WebSocket, by host."""
+        found: dict[str, str] = {}
+        for who, how in sorted(said.items(), key=lambda one: one[0] not in self.services):
+            hosts = {e.host for e in self.endpoints.values() if e.ip in self.services.get(who, ())}
+            found |= dict.fromkeys([*self.addresses([who]), *(hosts & self.sockets.keys())], how)
+        return found
 
 
 def of(catalogue: Catalogue) -> World:
@@ -160,7 +185,20 @@ def _of_the_web(target: Target) -> str:
         return "socket"
     if any(isinstance(step, Tls) for step in target.steps):
         return "web"
+    if isinstance(last, Mtproto | Noise | Threema):
+        return type(last).__name__.lower()
     return "plain" if isinstance(last, Http) else "tcp"
+
+
+def _said(last: AnyStep) -> str:
+    """What a WebSocket leads to: who stands in behind it, or a text that is said first."""
+    match last:
+        case Mtproto() | Noise() | Threema():
+            return type(last).__name__.lower()
+        case Greeting():
+            return json.dumps(last.expect_json)
+        case _:
+            return "hello"
 
 
 def _page(step: Http) -> Page:
