@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def _check_settings(catalogue: Catalogue, file: str) -> None:
     for index, resolver in enumerate(catalogue.settings.resolvers):
         key = f"resolvers[{index}]"
         _check_addresses(resolver.addresses, file, f"{key}.addresses")
-        _check_trust(resolver.trust, catalogue, file, f"{key}.trust")
+        _check_roots(resolver.trust, catalogue, file, f"{key}.trust")
         if resolver.over != "system" and not resolver.addresses:
             raise ConfigError(file, f"{key}.addresses", "is needed: a resolver is reached by address")
         if resolver.over in ("tls", "https") and not resolver.host:
@@ -122,7 +122,7 @@ def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) ->
         if stream and isinstance(step, Tcp | Quic):
             raise ConfigError(file, key, f"{word} cannot follow a step that opened a stream")
         if isinstance(step, Tls | Quic):
-            _check_trust(step.trust, catalogue, file, f"{key}.trust")
+            _check_roots(step.trust, catalogue, file, f"{key}.trust")
             _check_pins(step.pins, file, f"{key}.pins")
             if step.sni == "host" and not target.host:
                 raise ConfigError(file, f"{key}.sni", "is 'host', but the target has none")
@@ -146,21 +146,27 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
     if isinstance(step, Noise):
-        _check_keys(step.trust, catalogue, file, f"{key}.trust")
+        _check_keys(step.trust, x25519_keys, catalogue, file, f"{key}.trust")
 
 
 def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
     if trust not in ("system", "any") and trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+
+
+def _check_roots(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+    _check_trust(trust, catalogue, file, key)
     if "BEGIN CERTIFICATE" not in catalogue.anchors.get(trust, "BEGIN CERTIFICATE"):
         raise ConfigError(file, key, f"there is no certificate in trust/{trust}.pem")
 
 
-def _check_keys(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+def _check_keys(
+    trust: str, parse: Callable[[str], object], catalogue: Catalogue, file: str, key: str
+) -> None:
     if trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
     try:
-        x25519_keys(catalogue.anchors[trust])
+        parse(catalogue.anchors[trust])
     except ValueError as error:
         raise ConfigError(file, key, f"trust/{trust}.pem cannot be used: {error}") from None
 
