@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _check_settings(catalogue: Catalogue, file: str) -> None:
     for index, resolver in enumerate(catalogue.settings.resolvers):
         key = f"resolvers[{index}]"
         _check_addresses(resolver.addresses, file, f"{key}.addresses")
-        _check_trust(resolver.trust, catalogue, file, f"{key}.trust")
+        _check_roots(resolver.trust, catalogue, file, f"{key}.trust")
         if resolver.over != "system" and not resolver.addresses:
             raise ConfigError(file, f"{key}.addresses", "is needed: a resolver is reached by address")
         if resolver.over in ("tls", "https") and not resolver.host:
@@ -140,7 +140,7 @@ def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) ->
         if stream and isinstance(step, Tcp | Quic):
             raise ConfigError(file, key, f"{word} cannot follow a step that opened a stream")
         if isinstance(step, Tls | Quic):
-            _check_trust(step.trust, catalogue, file, f"{key}.trust")
+            _check_roots(step.trust, catalogue, file, f"{key}.trust")
             _check_pins(step.pins, file, f"{key}.pins")
             if step.sni == "host" and not target.host:
                 raise ConfigError(file, f"{key}.sni", "is 'host', but the target has none")
@@ -172,6 +172,10 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
 def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
     if trust not in ("system", "any") and trust not in catalogue.anchors:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+
+
+def _check_roots(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+    _check_trust(trust, catalogue, file, key)
     if "BEGIN CERTIFICATE" not in catalogue.anchors.get(trust, "BEGIN CERTIFICATE"):
         raise ConfigError(file, key, f"there is no certificate in trust/{trust}.pem")
 

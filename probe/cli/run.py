@@ -66,7 +66,7 @@ def run(
         typer.Option(
             metavar="WORD",
             help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn reflector echo"
-            " dtls media call).",
+            " dtls media call noise).",
         ),
     ] = None,
     tests: Annotated[
@@ -187,6 +187,7 @@ def _options(
         "dtls",
         "media",
         "call",
+        "noise",
     ]
     words = ["messaging", "calls", "web", *steps]
     for word in only or ():

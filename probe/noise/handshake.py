@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 Stage: TypeAlias = Literal["opened", "answered", "decrypted", "proved"]
 _CLIENT_HELLO, _SERVER_HELLO = 2, 3
 _KEY, _SEALED_KEY, _TAG = 32, 48, 16
-_EXTENDED = (
-    4,
-    6,
-)  # a static key and a ciphertext of the post-quantum patterns that the apps' schema announces
+# A static key and a ciphertext of the post-quantum patterns that the apps' schema announces.
+_EXTENDED = (4, 6)
 
 
 class Handshake:
@@ -42,6 +40,7 @@ class Handshake:
         self._header = header
         self.state = SymmetricState(pattern, header)
         self.stage: Stage = "opened"
+        self.heard = 0
         self.rtt: float | None = None
         self.static = b""
         self.chain: Chain | None = None
@@ -60,6 +59,7 @@ class Handshake:
             if heard is None:
                 raise TimeoutError
             at = heard.at
+            self.heard += len(heard.data)
             answer = first.take(heard.data)
         self.rtt = at - sent
         self.read(answer)

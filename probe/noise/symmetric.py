@@ -1,6 +1,6 @@
 """The symmetric state of Noise with AESGCM and SHA256, as far as a reader of messages needs it (revision 34).
 
-Sections: 5.1 CipherState, 5.2 SymmetricState, 4.3 HKDF, 12.3 AESGCM (its nonce: 32 zero bits, then 64 big-endian).
+Sections: 5.1 CipherState, 5.2 SymmetricState, 4.3 HKDF, 12.4 AESGCM (its nonce: 32 zero bits, then 64 big-endian).
 """
 
 import hashlib

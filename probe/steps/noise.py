@@ -32,6 +32,7 @@ class NoiseFacts(Proof):
 
     stage: Stage
     header: str
+    heard: int = 0  # bytes of the answer that came, whole or not
     rtt: float | None = None  # seconds from our hello to the whole answer
     leaf: NoiseCertificate | None = None
     intermediate: NoiseCertificate | None = None
@@ -68,6 +69,7 @@ class Noise(Step):
             stage=handshake.stage,
             header=self.header,
             identity="proved" if handshake.stage == "proved" else "not proved",
+            heard=handshake.heard,
             rtt=None if handshake.rtt is None else round(handshake.rtt, 6),
             leaf=_shown(chain.leaf, now) if chain else None,
             intermediate=_shown(chain.intermediate, now) if chain else None,

@@ -75,7 +75,7 @@ async def test_an_answer_that_stops_after_its_first_bytes_is_a_timeout_that_tell
     facts, raised = await asked(behaving("cut"), Noise(seconds=0.6))
 
     assert isinstance(raised, TimeoutError)
-    assert (facts.stage, facts.rtt, facts.identity) == ("opened", None, "not proved")
+    assert (facts.stage, facts.heard, facts.rtt, facts.identity) == ("opened", 20, None, "not proved")
 
 
 async def test_a_server_that_hangs_up_on_the_hello_is_closed_or_reset() -> None:
@@ -85,7 +85,7 @@ async def test_a_server_that_hangs_up_on_the_hello_is_closed_or_reset() -> None:
     facts, raised = await asked(hang_up)
 
     assert isinstance(raised, Closed | ConnectionError)
-    assert facts.stage == "opened"
+    assert (facts.stage, facts.heard) == ("opened", 0)
 
 
 async def test_nothing_is_sent_after_the_hello_and_the_connection_is_closed() -> None:
