@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -22,8 +23,10 @@ from probe.steps import (
     AnyStep,
     Dns,
     Dtls,
+    Fallback,
     Http,
     Media,
+    Mtproto,
     Quic,
     Reflector,
     ReflectorLoop,
@@ -35,8 +38,10 @@ from probe.steps import (
 from probe.steps.signalling import ALPN
 from tests.far_end.trial import SUPPLIES
 from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
+from tests.mtproto.vectors import TELEGRAM
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ANCHORS = {**SUPPLIES.anchors, "telegram": TELEGRAM}
 SECONDS = 0.8  # a step's deadline here
 LIMIT = 40_000  # kB that memory may grow by
 
@@ -123,6 +128,11 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
     "dns-https": (Tcp(), Dns(name="chat.example", path="/dns-query", seconds=SECONDS)),
     "stun": (Tcp(), Stun(seconds=SECONDS)),
     "turn": (Tcp(), Turn(username="u", password="p", seconds=SECONDS)),
+    "mtproto": (Tcp(), Mtproto(dc=2, seconds=SECONDS)),
+    "mtproto-plain": (Tcp(), Mtproto(dc=2, transport="abridged", seconds=SECONDS)),
+    "mtproto-full": (Tcp(), Mtproto(dc=2, transport="full", seconds=SECONDS)),
+    "mtproto-http": (Tcp(), Mtproto(dc=2, transport="http", seconds=SECONDS)),
+    "fallback": (Tcp(), Fallback(path="/", trust="telegram", seconds=SECONDS)),
 }
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),
@@ -132,7 +142,7 @@ INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
 
 
 async def followed(port: int, steps: tuple[AnyStep, ...]) -> Chain:
-    observer = Observer(SystemNet(), Pace(), SUPPLIES, max_bytes=1 << 40)
+    observer = Observer(SystemNet(), Pace(), replace(SUPPLIES, anchors=ANCHORS), max_bytes=1 << 40)
     chains: list[Chain] = []
     to = Leg(
         variant="target",

@@ -66,7 +66,7 @@ def run(
         typer.Option(
             metavar="WORD",
             help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn reflector echo"
-            " dtls media call).",
+            " dtls media call mtproto fallback).",
         ),
     ] = None,
     tests: Annotated[
@@ -186,6 +186,8 @@ def _options(
         "dtls",
         "media",
         "call",
+        "mtproto",
+        "fallback",
     ]
     words = ["messaging", "calls", "web", *steps]
     for word in only or ():
