@@ -35,7 +35,7 @@ def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> l
         first = [c for c in done if c.variant == "target" and c.family == family]
         broken = [c for c in first if failed_at(c) is not None]
         turn = _round(done, family)
-        if turn > 2 or not any_broken(first):
+        if turn > 2 or not any_broken(first) or any(map(_has_had_enough, broken)):
             continue
         for chain in broken[: 2 if turn == 1 else 1]:
             legs += _ask_again(target, chain, turn, done, situation)
@@ -85,6 +85,12 @@ def _is_about_us(chain: Chain) -> bool:
         return False
     # No route for a whole family is the machine's own situation.
     return not failure.kind.is_evidence or failure.code == "ENETUNREACH"
+
+
+def _has_had_enough(chain: Chain) -> bool:
+    """A Telegram data centre that counts too many connections from here is not asked once more."""
+    last = chain.observations[-1]
+    return last.step == "mtproto" and last.failure is not None and last.failure.code in ("-429", "429")
 
 
 def _ask_again(

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from probe.anchors import x25519_keys
 from probe.catalogue import Catalogue
 from probe.configs import load
-from probe.steps import Dtls, Echo, Http, Noise, Reflector, Stun, Tcp, Tls, Turn
+from probe.mtproto.crypto import keys
+from probe.steps import Dtls, Echo, Fallback, Http, Mtproto, Noise, Reflector, Stun, Tcp, Tls, Turn
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SERVICES = [
@@ -129,6 +130,41 @@ def test_signals_roots_are_the_two_that_were_researched() -> None:
         "2642f1f90b389fed2558d7324ca26d70e750b06f87c595c5de955e2560821657",
         "ddb0f92bb95c8d6fd202ea6e8cc5ccd182b544f8cd696f47d580659ddc9df65a",
     ]
+
+
+def test_every_data_centre_is_asked_as_the_apps_ask_it_by_its_own_number(catalogue: Catalogue) -> None:
+    telegram = next(service for service in catalogue.services if service.service == "telegram")
+    asked = {t.name: s for t in telegram.targets for s in t.steps if isinstance(s, Mtproto)}
+    core = {t.name for t in telegram.targets if t.tier == "core" and t.name in asked}
+
+    assert core == {"dc1", "dc2", "dc3", "dc4", "dc5"}
+    assert {asked[name].transport for name in core} == {"obfuscated2"}
+    for name, step in asked.items():
+        assert abs(step.dc) == int(name[2])
+        assert (step.dc < 0) == name.endswith("-media")
+    ports = {(step.dc, t.port) for t in telegram.targets for step in t.steps if isinstance(step, Mtproto)}
+    assert ports >= {(dc, port) for dc in range(1, 6) for port in (80, 443, 5222)}
+
+
+def test_fallback_configurations_are_no_answer_of_the_service(catalogue: Catalogue) -> None:
+    targets = [t for s in catalogue.services for t in s.targets if isinstance(t.steps[-1], Fallback)]
+
+    assert len(targets) == 4
+    for target in targets:
+        assert (target.purpose, target.tier) == ("web", "extra")
+        assert isinstance(target.steps[1], Tls)
+        assert target.steps[1].sni == "host"  # no domain fronts
+
+
+def test_telegrams_keys_are_the_two_that_were_researched(catalogue: Catalogue) -> None:
+    found = {
+        name: [k.fingerprint.hex() for k in keys(catalogue.anchors[name])]
+        for name in ("telegram", "telegram-config")
+    }
+
+    assert found["telegram"] == ["85fd64de851d9dd0"]
+    assert len(found["telegram-config"]) == 1
+    assert found["telegram-config"] != found["telegram"]
 
 
 def test_no_fallback_endpoint_of_a_service_is_published() -> None:

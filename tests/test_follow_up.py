@@ -7,7 +7,7 @@ from probe.failure import Kind
 from probe.follow_up import Situation, follow_ups, recheck
 from probe.model import Chain
 from probe.plan import Leg
-from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls
+from probe.steps import AnyStep, Http, Mtproto, Quic, Stun, Tcp, Tls
 from tests.build import chain, saw, works
 
 CALM = Situation(innocent_name="www.example.com", control_addresses=["9.9.9.1", "9.9.9.2"], deliberate=False)
@@ -37,6 +37,17 @@ def test_a_failed_handshake_is_repeated_beside_other_names() -> None:
     legs = follow_ups(HTTPS, [chain(saw("tcp"), saw("tls", Kind.RESET))], CALM)
 
     assert variants(legs) == ["again", "no_name", "other_hello", "other_name"]
+
+
+def test_a_data_centre_that_has_had_enough_of_us_is_left_alone() -> None:
+    centre = target(Tcp(), Mtproto(dc=2))
+    asked = {
+        code: follow_ups(centre, [chain(saw("tcp"), saw("mtproto", Kind.REJECTED, code=code))], BOLD)
+        for code in ("-429", "429", "-404")
+    }
+
+    assert asked["-429"] == asked["429"] == []
+    assert variants(asked["-404"]) == ["again"]
 
 
 def test_a_services_name_goes_to_other_addresses_only_when_the_user_agreed() -> None:

@@ -24,8 +24,10 @@ from probe.steps import (
     AnyStep,
     Dns,
     Dtls,
+    Fallback,
     Http,
     Media,
+    Mtproto,
     Noise,
     Quic,
     Reflector,
@@ -38,10 +40,12 @@ from probe.steps import (
 from probe.steps.signalling import ALPN
 from tests.far_end.trial import SUPPLIES as TRIAL
 from tests.loopback import HERE, ROOT, context, datagram_server, stream_server
+from tests.mtproto.vectors import TELEGRAM
 
 SERVICE = NoiseAuthority()
 SUPPLIES = replace(TRIAL, anchors={**TRIAL.anchors, "whatsapp": SERVICE.pem})
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ANCHORS = {**SUPPLIES.anchors, "telegram": TELEGRAM}
 SECONDS = 0.8  # a step's deadline here
 LIMIT = 40_000  # kB that memory may grow by
 
@@ -129,6 +133,11 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
     "stun": (Tcp(), Stun(seconds=SECONDS)),
     "turn": (Tcp(), Turn(username="u", password="p", seconds=SECONDS)),
     "noise": (Tcp(), Noise(seconds=SECONDS)),
+    "mtproto": (Tcp(), Mtproto(dc=2, seconds=SECONDS)),
+    "mtproto-plain": (Tcp(), Mtproto(dc=2, transport="abridged", seconds=SECONDS)),
+    "mtproto-full": (Tcp(), Mtproto(dc=2, transport="full", seconds=SECONDS)),
+    "mtproto-http": (Tcp(), Mtproto(dc=2, transport="http", seconds=SECONDS)),
+    "fallback": (Tcp(), Fallback(path="/", trust="telegram", seconds=SECONDS)),
 }
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),
@@ -138,7 +147,7 @@ INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
 
 
 async def followed(port: int, steps: tuple[AnyStep, ...]) -> Chain:
-    observer = Observer(SystemNet(), Pace(), SUPPLIES, max_bytes=1 << 40)
+    observer = Observer(SystemNet(), Pace(), replace(SUPPLIES, anchors=ANCHORS), max_bytes=1 << 40)
     chains: list[Chain] = []
     to = Leg(
         variant="target",

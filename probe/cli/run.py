@@ -2,7 +2,7 @@
 
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -65,8 +65,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="WORD",
-            help="A purpose (messaging, calls, web) or a step (dns tcp tls http quic stun turn reflector echo"
-            " dtls media call noise).",
+            help="A purpose (messaging, calls, web) or a step: dns, tls, http, stun, turn, mtproto, noise, call ...",
         ),
     ] = None,
     tests: Annotated[
@@ -171,25 +170,10 @@ def _options(
 ) -> "Options":  # fmt: skip
     from probe.plan import Options
     from probe.record import peer_text
+    from probe.steps import AnyStep
     from probe.toml_file import ConfigError
 
-    steps = [
-        "dns",
-        "tcp",
-        "tls",
-        "http",
-        "websocket",
-        "quic",
-        "stun",
-        "turn",
-        "reflector",
-        "echo",
-        "dtls",
-        "media",
-        "call",
-        "noise",
-    ]
-    words = ["messaging", "calls", "web", *steps]
+    words = ["messaging", "calls", "web", *(step.__name__.lower() for step in get_args(AnyStep))]
     for word in only or ():
         if word not in words:
             raise ConfigError(

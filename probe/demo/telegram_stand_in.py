@@ -37,15 +37,23 @@ def throwaway_key(number: int = 0) -> "RSAPrivateKey":
 
 
 class TelegramStandIn:
-    """One data centre. `key` is what the catalogue is told of; `ahead` is by how much its clock is wrong (seconds)."""
+    """One data centre. `key` is what the catalogue is told of; `ahead` is by how much its clock is wrong (seconds).
+
+    `primes` are the factors of the number it asks to be factored; without them they are drawn, as large as real ones.
+    """
 
     def __init__(
-        self, behaviour: Behaviour = "honest", *, key: "RSAPrivateKey | None" = None, ahead: int = 0
+        self,
+        behaviour: Behaviour = "honest",
+        *,
+        key: "RSAPrivateKey | None" = None,
+        ahead: int = 0,
+        primes: tuple[int, int] | None = None,
     ) -> None:
-        self.behaviour, self.ahead = behaviour, ahead
+        self.behaviour, self.ahead, self._primes = behaviour, ahead, primes
         self._known = key or throwaway_key()
         private = throwaway_key(1) if behaviour == "other_key" else self._known
-        self._d = private.private_numbers().d
+        self._private = private.private_numbers()
         self._key = crypto.key_of(private.public_key().public_numbers())
 
     @property
@@ -79,10 +87,14 @@ class TelegramStandIn:
 
     def open_sealed(self, sealed: bytes) -> bytes:
         """The reverse of RSA_PAD: the data with its padding. Raises Malformed for what was sealed for another key."""
-        size = crypto.RSA_SIZE
-        number = pow(int.from_bytes(sealed, "big"), self._d, self._key.n)
-        opened = number.to_bytes(size, "big")
-        return _unpadded(opened)
+        number, private = int.from_bytes(sealed, "big"), self._private
+        by_p, by_q = pow(number, private.dmp1, private.p), pow(number, private.dmq1, private.q)
+        opened = by_q + (by_p - by_q) * private.iqmp % private.p * private.q  # RFC 8017 section 5.1.2
+        return _unpadded(opened.to_bytes(crypto.RSA_SIZE, "big"))
+
+    def primes(self) -> tuple[int, int]:
+        """The factors for one exchange."""
+        return self._primes or (_prime(), _prime())
 
     @property
     def fingerprints(self) -> tuple[bytes, ...]:
@@ -114,7 +126,7 @@ class _Talk:
         return tl.pack_message(answer + bytes(76), (int(time.time()) << 32) | 1)
 
     def _res_pq(self) -> bytes:
-        p, q = _prime(), _prime()
+        p, q = self._server.primes()
         nonce = secrets.token_bytes(tl.NONCE) if self._server.behaviour == "nonce" else self._nonce
         return tl.res_pq(tl.ResPQ(nonce, self._server_nonce, p * q, self._server.fingerprints))
 
