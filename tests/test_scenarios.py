@@ -22,9 +22,9 @@ EXPECTED = {
     "discord": ("works", "answers"), "facetime": ("works", "-"), "imo": ("-", "-"), "jitsi": ("-", "answers"),
     "kakaotalk": ("works", "-"), "line": ("works", "-"), "matrix": ("works", "answers"), "max": ("works", "-"),
     "meet": ("-", "answers"), "messenger": ("works", "answers"), "signal": ("works", "answers"),
-    "snapchat": ("works", "-"), "teams": ("-", "answers"), "telegram": ("answers", "answers"),
-    "threema": ("answers", "answers"), "viber": ("-", "answers"), "vk": ("works", "-"), "wechat": ("works", "-"),
-    "whatsapp": ("answers", "-"), "wire": ("works", "answers"), "zoom": ("-", "-"),
+    "snapchat": ("works", "-"), "teams": ("-", "answers"), "telegram": ("works", "answers"),
+    "threema": ("works", "answers"), "viber": ("-", "answers"), "vk": ("works", "-"), "wechat": ("works", "-"),
+    "whatsapp": ("works", "-"), "wire": ("works", "answers"), "zoom": ("-", "-"),
 }  # fmt: skip
 
 

@@ -17,6 +17,9 @@ _MECHANISMS = (
     ("media.cut", "media cut after {packets} packets"),
     ("media.dropped", "media of its shape vanishes"),
     ("stun.dropped.payload", "STUN vanishes"),
+    ("noise.impersonated", "somebody else answers in its place"),
+    ("mtproto.impersonated", "somebody else answers in its place"),
+    ("mtproto.cut", "cut off after its first answer"),
     ("tls.reset.name", "its name in TLS is answered by a reset"),
     ("dns.nxdomain", "the resolver denies its name"),
 )

@@ -140,11 +140,15 @@ def rung(observation: "Observation") -> str:
 
 
 def _learned(observation: "Observation") -> str:
+    from probe.step import Proof
+
     facts = observation.facts
     if observation.step in ("media", "call", "loop", "reflectorloop") and facts is not None:
         from probe.cli.media_words import AnyMedia, summary
 
         return f" [{plain(summary(facts))}]" if isinstance(facts, AnyMedia) else ""
+    if isinstance(facts, Proof):
+        return f" [{plain(facts.stage)}]"
     pinned = ", pinned certificate" if getattr(facts, "pinned", False) else ""
     for name in ("status", "identity", "code", "realm", "reached"):
         value = getattr(facts, name, None)

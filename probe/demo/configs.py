@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from probe import home as homes
-from probe.demo.world import SERVICES, Endpoint
+from probe.demo.world import SEMAPHORE, SERVICES, Endpoint
 
 TRUST = "demo"
 
@@ -59,6 +59,29 @@ purpose = "calls"
 at = "far-end"
 evidence = {{ host = "source", reply = "source" }}
 steps = [{media}]
+"""
+
+_SEMAPHORE = """
+service = "semaphore"
+title = "Semaphore (invented)"
+source = "the demonstration"
+checked = 2026-11-01
+
+[[targets]]
+name = "centre"
+purpose = "messaging"
+host = "centre.semaphore.example"
+port = {centre}
+evidence = {{ host = "source", reply = "source" }}
+steps = [{tcp}, {{ step = "mtproto", dc = 2, seconds = 3.0 }}]
+
+[[targets]]
+name = "post"
+purpose = "messaging"
+host = "post.semaphore.example"
+port = {post}
+evidence = {{ host = "source", reply = "source" }}
+steps = [{tcp}, {{ step = "noise", seconds = 3.0 }}]
 """
 
 _RELAY = """
@@ -139,16 +162,27 @@ _CONTROLS = (
 
 
 def write(
-    folder: Path, ports: Mapping[Endpoint, int], *, system: int, other: int, media: int, root: bytes
+    folder: Path,
+    ports: Mapping[Endpoint, int],
+    *,
+    system: int,
+    other: int,
+    media: int,
+    anchors: Mapping[str, str],
 ) -> None:
-    """Write a whole configuration folder. `media` is the UDP port of the far end, if there is one."""
+    """Write a whole configuration folder. `media` is the UDP port of the far end, if there is one; `anchors` are what
+    stand-ins prove themselves by."""
     (folder / "services").mkdir(parents=True)
     (folder / "trust").mkdir()
-    (folder / "trust" / f"{TRUST}.pem").write_bytes(root)
+    for name, pem in anchors.items():
+        (folder / "trust" / f"{name}.pem").write_text(pem)
     by_host = {endpoint.host: port for endpoint, port in ports.items()}
     (folder / "probe.toml").write_text(_SETTINGS.format(system=system, other=other))
     for name in SERVICES:
         (folder / "services" / f"{name}.toml").write_text(_service(name, by_host, media))
+    centre, post = (by_host[f"{host}.{SEMAPHORE}.example"] for host in ("centre", "post"))
+    semaphore = _SEMAPHORE.format(centre=centre, post=post, tcp=_TCP)
+    (folder / "services" / f"{SEMAPHORE}.toml").write_text(semaphore)
     controls = [_control(*row, port=by_host[row[3]]) for row in _CONTROLS]
     controls.append(_FLOW.format(media=_media("random", media)))
     (folder / "controls.toml").write_text("checked = 2026-11-01\n" + "".join(controls))

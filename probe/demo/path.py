@@ -82,10 +82,13 @@ def any_of(*drops: Drop) -> Drop:
 
 
 class StreamPath:
-    """TCP: connects through, reads the first bytes, and resets if they are not liked."""
+    """TCP: connects through, reads the first bytes, and resets if they are not liked.
 
-    def __init__(self, to: Address, reset_if: Drop = no_interference) -> None:
-        self._to, self._reset_if = to, reset_if
+    With `cut`, the far side's first answer passes, and nothing after it, either way.
+    """
+
+    def __init__(self, to: Address, reset_if: Drop = no_interference, *, cut: bool = False) -> None:
+        self._to, self._reset_if, self._cut = to, reset_if, cut
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
@@ -97,6 +100,10 @@ class StreamPath:
                 return
             back, there = await asyncio.open_connection(*self._to)
             there.write(first)
+            if self._cut:
+                writer.write(await back.read(_CHUNK))
+                await _swallow(reader)
+                return
             await asyncio.gather(_pump(reader, there), _pump(back, writer))
         except OSError:
             pass
@@ -112,6 +119,12 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
             sink.write(data)
             await sink.drain()
         sink.write_eof()
+
+
+async def _swallow(source: asyncio.StreamReader) -> None:
+    """Take what comes until the sender gives up, and let nobody have it."""
+    while await source.read(_CHUNK):
+        pass
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

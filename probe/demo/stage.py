@@ -15,6 +15,8 @@ from probe.demo.certificates import Authority
 from probe.demo.path import DatagramPath, StreamPath
 from probe.demo.relays import DtlsRelay, ReflectorRelay
 from probe.demo.stand_ins import Datagrams, WebServer, name_reply, relay_reply, serve_quic
+from probe.demo.telegram_stand_in import TelegramStandIn
+from probe.demo.whatsapp_stand_in import NoiseAuthority, WhatsAppStandIn
 from probe.demo.world import ENDPOINTS, FAR_END, NETWORKS, STREAMS, DemoNetwork, Endpoint, pages
 from probe.far_end.server import Running, running
 from probe.far_end.settings import FarEndSettings, Limits
@@ -74,6 +76,8 @@ class Stage:
     def __init__(self, stack: AsyncExitStack, authority: Authority) -> None:
         self._stack, self._authority = stack, authority
         self._behind: dict[Endpoint, int] = {}
+        self._impostors: dict[Endpoint, int] = {}
+        self._telegram, self._whatsapp = TelegramStandIn(), NoiseAuthority()
         self._far_end: Running | None = None
         self._keys = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callreach-demo-")))
 
@@ -81,6 +85,9 @@ class Stage:
         """Start every stand-in on a port of its own."""
         for endpoint in ENDPOINTS:
             self._behind[endpoint] = await self._stand_in(endpoint)
+            if endpoint.kind == "noise":
+                impostor = WhatsAppStandIn(self._whatsapp, "impostor")
+                self._impostors[endpoint] = await self._stream(impostor.serve)
 
     async def open_far_end(self) -> None:
         """Start a far end for paced flows. WebRTC calls are not taken: their ports cannot be put behind a path."""
@@ -94,6 +101,15 @@ class Stage:
             limits=Limits(sessions=10_000, calls=0),  # all networks are one client
         )
         self._far_end = await self._stack.enter_async_context(running(settings))
+
+    @property
+    def _anchors(self) -> dict[str, str]:
+        """What stand-ins prove themselves by, by the name under which configurations know it."""
+        return {
+            configs.TRUST: self._authority.pem.decode(),
+            "telegram": self._telegram.pem,
+            "whatsapp": self._whatsapp.pem,
+        }
 
     async def door(self, network: DemoNetwork) -> Door:
         """Put a network in front of the far end."""
@@ -117,7 +133,7 @@ class Stage:
             system=system,
             other=other,
             media=door.udp if door is not None else 0,
-            root=self._authority.pem,
+            anchors=self._anchors,
         )
         (home / "results").mkdir()
         return home
@@ -136,6 +152,10 @@ class Stage:
                 port, close = await serve_quic(_HERE, 0, issued, self._keys, endpoint.host)
                 self._stack.callback(close)
                 return port
+            case "mtproto":
+                return await self._stream(self._telegram.serve)
+            case "noise":
+                return await self._stream(WhatsAppStandIn(self._whatsapp).serve)
             case "plain":
                 return await self._stream(WebServer(pages(endpoint)).serve)
             case "web":
@@ -143,9 +163,11 @@ class Stage:
                 return await self._stream(WebServer(pages(endpoint)).serve, context)
 
     async def _path(self, network: DemoNetwork, endpoint: Endpoint) -> int:
-        to = (_HERE, self._behind[endpoint])
+        is_false = endpoint.host in network.impersonated
+        to = (_HERE, self._impostors[endpoint] if is_false else self._behind[endpoint])
         if endpoint.kind in STREAMS:
-            return await self._stream(StreamPath(to, network.resets(endpoint)).serve)
+            path = StreamPath(to, network.resets(endpoint), cut=endpoint.host in network.cut)
+            return await self._stream(path.serve)
         return await self._datagrams(lambda: DatagramPath(to, lambda: network.drops(endpoint.service)))
 
     async def _datagrams(self, protocol: Callable[[], asyncio.DatagramProtocol]) -> int:

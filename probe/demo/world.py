@@ -15,9 +15,10 @@ from probe.demo.path import (
     no_interference,
 )
 
-Kind = Literal["web", "plain", "relay", "dtls", "reflector", "quic"]
-STREAMS: tuple[Kind, ...] = ("web", "plain")
+Kind = Literal["web", "plain", "mtproto", "noise", "relay", "dtls", "reflector", "quic"]
+STREAMS: tuple[Kind, ...] = ("web", "plain", "mtproto", "noise")
 SERVICES = ("paperplane", "pigeon", "tincan")
+SEMAPHORE = "semaphore"  # a messenger without calls, whose servers prove themselves in protocols of real ones
 FAR_END = "calls.far.example"  # the far end of test calls, which is no service's
 _LOAD = bytes(range(256)) * 192  # 48 KiB
 _PROBED = 0x0805  # a relay of WhatsApp's answers its client's probe with it; media comes next
@@ -35,11 +36,13 @@ class Endpoint:
     def service(self) -> str:
         """The service it belongs to, or "" for a control."""
         name = self.host.split(".")[-2]
-        return name if name in SERVICES else ""
+        return name if name in (*SERVICES, SEMAPHORE) else ""
 
 
 ENDPOINTS = (
     *(Endpoint(f"chat.{service}.example", "web") for service in SERVICES),
+    Endpoint("centre.semaphore.example", "mtproto"),
+    Endpoint("post.semaphore.example", "noise"),
     Endpoint("relay.paperplane.example", "dtls"),
     Endpoint("relay.pigeon.example", "relay"),
     Endpoint("relay.tincan.example", "reflector"),
@@ -75,6 +78,8 @@ class DemoNetwork:
     filters_calls: bool = False  # by what they look like, wherever they go
     filtered_names: tuple[str, ...] = ()  # services whose name in a TLS hello is answered by a reset
     denied_names: tuple[str, ...] = ()  # services that its resolver says do not exist
+    cut: tuple[str, ...] = ()  # hosts after whose first answer nothing passes any more
+    impersonated: tuple[str, ...] = ()  # hosts in whose place somebody else answers
 
     def resets(self, endpoint: Endpoint) -> Drop:
         """What first bytes of a stream to this endpoint are answered by a reset."""
@@ -104,5 +109,7 @@ NETWORKS = (
         filters_calls=True,
         filtered_names=("paperplane",),
         denied_names=("pigeon",),
+        cut=("centre.semaphore.example",),
+        impersonated=("post.semaphore.example",),
     ),
 )

@@ -18,6 +18,8 @@ def network(calls: Verdict) -> Judgement:
         (CUT, "media cut after 26 packets"),
         (Verdict(state="blocked", mechanism="media.cut"), "media cut after some packets"),
         (Verdict(state="blocked", mechanism="dns.nxdomain"), "the resolver denies its name"),
+        (Verdict(state="blocked", mechanism="noise.impersonated"), "somebody else answers in its place"),
+        (Verdict(state="unreachable", mechanism="mtproto.cut"), "cut off after its first answer"),
         (Verdict(state="blocked", mechanism="http.dropped"), "http.dropped"),
         (Verdict(state="blocked", mechanism="a\x1b[31m"), "a?[31m"),
     ],

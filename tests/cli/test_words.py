@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from probe.cli import words
 from probe.failure import Failure, Kind
 from probe.model import Observation, Regime, State, Variant, Verdict
-from probe.steps import AnyFacts, DtlsFacts, EchoFacts, ReflectorFacts
+from probe.steps import AnyFacts, DtlsFacts, EchoFacts, MtprotoFacts, ReflectorFacts
 from tests.build import NOON
 
 
@@ -62,6 +62,8 @@ def test_a_failed_step_says_how_and_how_much() -> None:
             DtlsFacts(hello_sha256="", hello_bytes=1, flights=3, reached="finished", pinned=True),
             "[finished, pinned certificate]",
         ),
+        (MtprotoFacts(transport="full", stage="spoke", identity="not proved"), "[spoke]"),
+        (MtprotoFacts(transport="full", stage="proved", identity="proved"), "[proved]"),
     ],
 )
 def test_a_relays_answer_is_told_by_how_much_of_it_came(facts: AnyFacts, said: str) -> None:

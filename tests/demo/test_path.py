@@ -11,6 +11,7 @@ from probe.demo.path import (
     AfterPackets,
     AfterType,
     DatagramPath,
+    StreamPath,
     any_of,
     is_reflector_hello,
     is_stun,
@@ -21,7 +22,7 @@ from probe.net import SystemNet
 from probe.step import SocketLink
 from probe.steps.reflector_frames import fresh_tag, hello
 from probe.stun_message import COOKIE
-from tests.loopback import HERE, datagram_server
+from tests.loopback import HERE, datagram_server, stream_server
 
 HELLO = hello(fresh_tag(), b"question")
 
@@ -103,3 +104,19 @@ def test_every_filter_sees_what_another_one_drops() -> None:
 def test_any_bytes_are_looked_at_without_harm(data: bytes) -> None:
     for drop in (is_stun, is_reflector_hello, AfterType(0x0805), no_interference):
         assert drop(data) in (True, False)
+
+
+async def test_a_stream_may_be_cut_after_the_first_answer() -> None:
+    async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data.upper())
+        writer.close()
+
+    async with stream_server(talkative) as behind_it:
+        async with stream_server(StreamPath((HERE, behind_it), cut=True).serve) as port:
+            link = await SystemNet().dial_tcp(HERE, port)
+            await link.send(b"first")
+            assert await heard(link, 5.0) == b"FIRST"
+            await link.send(b"second")
+            assert await heard(link, 0.3) is None
+            link.close()

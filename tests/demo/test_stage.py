@@ -28,23 +28,29 @@ async def test_the_demonstration_finds_what_its_networks_do(
 
     calls = ("media.dropped.payload", "stun.dropped.payload", "media.cut")
     assert said == {
-        "open": {"paperplane": (None, None), "pigeon": (None, None), "tincan": (None, None)},
+        "open": dict.fromkeys(("paperplane", "pigeon", "semaphore", "tincan"), (None, None)),
         "calls filtered": {
             "paperplane": (None, calls[0]), "pigeon": (None, calls[1]), "tincan": (None, calls[2]),
+            "semaphore": (None, None),
         },
         "names and calls": {
             "paperplane": ("tls.reset.name", calls[0]), "pigeon": ("dns.nxdomain", calls[1]),
-            "tincan": (None, calls[2]),
+            "semaphore": ("noise.impersonated", None), "tincan": (None, calls[2]),
         },
     }  # fmt: skip
     assert {act.finished.judgement.regime for act in acts} == {"normal"}
+    opened = acts[0].finished.judgement.services["semaphore"]["messaging"]
+    assert (opened.state, opened.identity) == (
+        "reachable",
+        "proved",
+    )  # through a path that takes and carries TCP
     plain = {(shape, "") for shape in ("random", "whatsapp-native", "signal", "telegram-reflector")}
     assert shapes(acts[0]) == plain
     assert shapes(acts[1]) > plain
 
     networks = [(act.network.name, act.finished.judgement) for act in acts]
     sentences = differences(networks)
-    assert len(sentences) == 5
+    assert len(sentences) == 6
     (cut,) = (sentence for sentence in sentences if sentence.startswith("tincan, calls:"))
     assert all(16 <= int(number) <= 32 for number in re.findall(r"media cut after (\d+) packets", cut))
     assert "media cut after" in cut

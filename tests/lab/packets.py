@@ -122,12 +122,14 @@ def stun(datagram: bytes) -> tuple[int, frozenset[int]] | None:
 
 
 def tcp(
-    src: str, dst: str, ports: tuple[int, int], sequence: tuple[int, int], flags: int, *, ttl: int = 64
-) -> bytes:
-    """A TCP segment without data."""
+    src: str, dst: str, ports: tuple[int, int], sequence: tuple[int, int], flags: int, payload: bytes = b"", *,
+    ttl: int = 64,
+) -> bytes:  # fmt: skip
+    """A TCP segment."""
     head = struct.pack("!HHIIBBHHH", *ports, *(n & 0xFFFFFFFF for n in sequence), 5 << 4, flags, 0, 0, 0)
-    check = _checksum(_pseudo(src, dst, TCP, len(head)) + head)
-    return _ip(src, dst, TCP, head[:16] + struct.pack("!H", check) + head[18:], ttl)
+    segment = head + payload
+    check = _checksum(_pseudo(src, dst, TCP, len(segment)) + segment)
+    return _ip(src, dst, TCP, head[:16] + struct.pack("!H", check) + head[18:] + payload, ttl)
 
 
 def udp(src: str, dst: str, ports: tuple[int, int], payload: bytes, *, ttl: int = 64) -> bytes:

@@ -78,6 +78,14 @@ async def silent_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     writer.close()
 
 
+async def deaf_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accepts, and says nothing for as long as anybody waits."""
+    with contextlib.suppress(OSError):
+        while await reader.read(1024):
+            pass
+    writer.close()
+
+
 async def listen(endpoint: dict[str, Any], settings: dict[str, Any]) -> None:
     """Open one socket of the world."""
     loop = asyncio.get_running_loop()
@@ -129,9 +137,7 @@ def _stand_in(kind: str, who: str, settings: dict[str, Any]) -> stand_ins.Serve:
     """Whoever stands in at this address, or behind this host's WebSocket."""
     behaviour = settings["behaviours"].get(who, "honest")
     return (
-        silent_stream
-        if behaviour == "silent"
-        else Secrets(Path(settings["secrets"])).serving(kind, behaviour)
+        deaf_stream if behaviour == "silent" else Secrets(Path(settings["secrets"])).serving(kind, behaviour)
     )
 
 
