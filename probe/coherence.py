@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -158,7 +158,7 @@ def _check_step(step: AnyStep, target: Target, catalogue: Catalogue, file: str, 
     if isinstance(step, ReflectorLoop):
         _check_profiles((step.profile,), catalogue, file, f"{key}.profile")
     if isinstance(step, Mtproto | Fallback):
-        _check_keys(step.trust, keys, catalogue, file, f"{key}.trust")
+        _check_rsa_keys(step.trust, catalogue, file, f"{key}.trust")
     if isinstance(step, Turn) and bool(step.username or step.secret) != bool(step.password or step.secret):
         raise ConfigError(file, key, "a user name needs a password or a secret, and the other way round")
 
@@ -168,13 +168,10 @@ def _check_trust(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
         raise ConfigError(file, key, f"there is no trust/{trust}.pem")
 
 
-def _check_keys(
-    trust: str, parse: Callable[[str], object], catalogue: Catalogue, file: str, key: str
-) -> None:
-    if trust not in catalogue.anchors:
-        raise ConfigError(file, key, f"there is no trust/{trust}.pem")
+def _check_rsa_keys(trust: str, catalogue: Catalogue, file: str, key: str) -> None:
+    _check_trust(trust, catalogue, file, key)
     try:
-        parse(catalogue.anchors[trust])
+        keys(catalogue.anchors[trust])
     except ValueError as error:
         raise ConfigError(file, key, f"trust/{trust}.pem cannot be used: {error}") from None
 

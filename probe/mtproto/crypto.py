@@ -5,7 +5,6 @@ in no library; they are put together from `cryptography`'s AES, which is what ma
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 Draw = Callable[[int], bytes]
 RSA_SIZE = 256  # bytes: Telegram's keys have 2048 bits, and RSA_PAD is made for these
 BLOCK = 16
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _MOST_DATA, _PADDED = 144, 192
 
 
@@ -34,15 +32,14 @@ class Key(NamedTuple):
 @lru_cache(maxsize=16)
 def keys(pem: str) -> tuple[Key, ...]:
     """The RSA public keys of a PEM text (PKCS#1 or SubjectPublicKeyInfo). Raises ValueError in one sentence."""
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     found = []
-    for number, block in enumerate(_BLOCK.finditer(pem), 1):
+    for number, block in enumerate(_blocks(pem), 1):
         try:
-            public = load_pem_public_key(block[0].encode())
-        except (ValueError, UnsupportedAlgorithm):
+            public = load_pem_public_key(block)
+        except Exception:  # noqa: BLE001 - cryptography raises several types for what is no key
             raise ValueError(f"key {number} does not parse") from None
         if not isinstance(public, RSAPublicKey) or public.key_size != 8 * RSA_SIZE:
             raise ValueError(f"key {number} is not an RSA key of {8 * RSA_SIZE} bits")
@@ -50,6 +47,11 @@ def keys(pem: str) -> tuple[Key, ...]:
     if not found:
         raise ValueError("there is no key in it")
     return tuple(found)
+
+
+def _blocks(pem: str) -> list[bytes]:
+    parts = pem.split("-----BEGIN ")[1:]
+    return [f"-----BEGIN {part}".encode() for part in parts]
 
 
 def key_of(numbers: "RSAPublicNumbers") -> Key:
