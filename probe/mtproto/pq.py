@@ -1,4 +1,4 @@
-"""Factor the number a Telegram server asks to be factored: a product of two primes below 2^32, some 30 ms of work.
+"""Factor the number a Telegram server asks to be factored: a product of two primes below 2^32, some 10 ms of work.
 
 The work comes in slices of less than a millisecond, so that a caller who measures other things at the same time can let
 them have their turn in between. What is no such product is refused after a bounded number of steps.

@@ -112,11 +112,13 @@ async def test_a_stream_may_be_cut_after_the_first_answer() -> None:
             writer.write(data.upper())
         writer.close()
 
-    async with stream_server(talkative) as behind_it:
-        async with stream_server(StreamPath((HERE, behind_it), cut=True).serve) as port:
-            link = await SystemNet().dial_tcp(HERE, port)
-            await link.send(b"first")
-            assert await heard(link, 5.0) == b"FIRST"
-            await link.send(b"second")
-            assert await heard(link, 0.3) is None
-            link.close()
+    async with (
+        stream_server(talkative) as there,
+        stream_server(StreamPath((HERE, there), cut=True).serve) as port,
+    ):
+        link = await SystemNet().dial_tcp(HERE, port)
+        await link.send(b"first")
+        assert await heard(link, 5.0) == b"FIRST"
+        await link.send(b"second")
+        assert await heard(link, 0.3) is None
+        link.close()
