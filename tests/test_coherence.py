@@ -65,6 +65,24 @@ steps = [{ step = "tcp" }]
 """,
 }
 SERVICE, CONTROLS, SHAPE = "services/one.toml", "controls.toml", "shapes/random.toml"
+CHAT = 'host = "chat.example"\nport = 443'
+# What closes a target whose keys are written before, and begins one that lists hosts.
+SRV_AFTER = """port = 443
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "tcp" }]
+[[targets]]
+name = "srv"
+purpose = "web"
+host = "_turn._udp.chat.example"
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "dns", type = "SRV", like = "turn*.chat.example" }]
+[[targets]]
+name = "last"
+purpose = "web"
+host = "last.example"
+port = 443
+"""
+PTR_AFTER = SRV_AFTER.replace('"srv"', '"ptr"').replace("SRV", "PTR").replace("turn*", "edge-{pop}")
 AT, MEDIA = 'at = "far-end"\n', '{ step = "media", shape = "random" }'
 
 
@@ -103,6 +121,24 @@ def test_a_catalogue_of_calls_is_read(folder: Path) -> None:
         (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "call" }]', ("(chat).steps[1]", "call goes")),
         (SERVICE, '[{ step = "tcp" }]', f"[{MEDIA}]", ("(chat).steps[0]", "needs an open stream")),
         (SERVICE, f"[{MEDIA}]", f'[{{ step = "tcp" }}, {MEDIA}]', ("(look-alike).steps[0]", "cannot follow")),
+        # hosts that come from somebody who lists none, or not as they are listed
+        (SERVICE, CHAT, 'hosts_from = "call"\nport = 443', ("(chat).hosts_from", "'call' lists no hosts")),
+        (SERVICE, CHAT, 'hosts_from = "nobody"\nport = 443', ("(chat).hosts_from", "'nobody' lists no hosts")),
+        (SERVICE, CHAT, CHAT.replace("chat.example", "{pop}.chat.example"), ("(chat).host", "not a host name")),
+        (SERVICE, CHAT, 'host = "x.chat.example"\nhosts_from = "srv"\n' + SRV_AFTER,
+         ("(chat).host", "comes from hosts_from")),
+        (SERVICE, CHAT, 'addresses = ["7.7.7.7"]\nhosts_from = "srv"\n' + SRV_AFTER,
+         ("(chat).hosts_from", "does not go with addresses")),
+        (SERVICE, CHAT, 'host = "x.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "a word in braces")),
+        (SERVICE, CHAT, 'host = "x-{place}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "a word in braces")),
+        (SERVICE, CHAT, 'host = "x.{pop}.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "in its last two labels")),
+        (SERVICE, CHAT, 'host = "x!-{pop}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "is not a host name")),
+        (SERVICE, CHAT, 'host = "x-{pop}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER.replace("{pop}", "{P}"),
+         ("steps[0]", "is not a form of host names")),
         # a WebSocket over HTTP/2, or on nothing
         (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "tls" }, { step = "websocket" }]',
          ("(chat).steps[2]", 'alpn = ["http/1.1"]')),
@@ -139,3 +175,35 @@ def test_without_profiles_a_call_has_none_to_use(folder: Path) -> None:
     (folder / "profiles.toml").unlink()
     with pytest.raises(ConfigError, match="there is no profile 'voice' in profiles.toml"):
         load(folder)
+
+
+THREEMA = '[{ step = "tcp" }, { step = "threema", trust = "server" }]'
+SERVER_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VuAyEARQuXVzUnn97LMxNkj1/G7p/0Ng6pKowXUcZh5MDYyQk=
+-----END PUBLIC KEY-----
+"""
+
+
+@pytest.mark.parametrize(
+    ("pem", "steps", "says"),
+    [
+        ("# nothing", THREEMA, "trust/server.pem cannot be used: there is no public key in it"),
+        (SERVER_KEY.replace("MCow", "MCoX"), THREEMA, "its key 1 does not parse as a public key"),
+        (SERVER_KEY.replace("K2Vu", "K2Vw"), THREEMA, "its key 1 is not an X25519 key"),
+        (SERVER_KEY, THREEMA.replace("server", "other"), "there is no trust/other.pem"),
+        (SERVER_KEY, THREEMA.replace("threema", "tls"), "there is no certificate in trust/server.pem"),
+    ],
+)
+def test_a_server_key_that_cannot_be_used_is_one_sentence(
+    folder: Path, pem: str, steps: str, says: str
+) -> None:
+    (folder / "trust").mkdir()
+    (folder / "trust" / "server.pem").write_text(pem)
+    service = folder / SERVICE
+    service.write_text(service.read_text().replace('[{ step = "tcp" }]', steps))
+    with pytest.raises(ConfigError) as caught:
+        load(folder)
+
+    assert str(caught.value).startswith(str(service))
+    assert "(chat).steps[1].trust" in str(caught.value)
+    assert says in str(caught.value)
