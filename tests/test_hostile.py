@@ -22,6 +22,7 @@ from probe.steps import (
     AnyStep,
     Dns,
     Dtls,
+    Greeting,
     Http,
     Media,
     Quic,
@@ -31,6 +32,7 @@ from probe.steps import (
     Tcp,
     Tls,
     Turn,
+    Websocket,
 )
 from probe.steps.signalling import ALPN
 from tests.far_end.trial import SUPPLIES
@@ -123,6 +125,8 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
     "dns-https": (Tcp(), Dns(name="chat.example", path="/dns-query", seconds=SECONDS)),
     "stun": (Tcp(), Stun(seconds=SECONDS)),
     "turn": (Tcp(), Turn(username="u", password="p", seconds=SECONDS)),
+    "websocket": (Tcp(), Websocket(seconds=SECONDS)),
+    "greeting": (Tcp(), Greeting(expect_json={"op": 10}, seconds=SECONDS)),
 }
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),

@@ -179,6 +179,8 @@ def _options(
         "tls",
         "http",
         "websocket",
+        "greeting",
+        "threema",
         "quic",
         "stun",
         "turn",
