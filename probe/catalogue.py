@@ -55,6 +55,9 @@ class Target(Setting):
     port: Port = 0
     addresses: tuple[str, ...] = ()  # tried even if the look-up lies
     addresses_from: Name | Literal[""] = ""  # another target of the service, whose answer lists addresses
+    # Another target of the service, whose look-up has a form (`like`). SRV: its hosts and ports are this target's. PTR:
+    # its words in braces stand in `host`.
+    hosts_from: Name | Literal[""] = ""
     source: str = ""  # empty: the service's
     checked: date | None = None  # None: the service's
     note: str = ""

@@ -29,6 +29,7 @@ from probe.steps import (
     Turn,
     Websocket,
 )  # fmt: skip
+from probe.steps.dns_names import form
 from probe.toml_file import ConfigError
 
 
@@ -78,7 +79,9 @@ def _check_targets(targets: tuple[Target, ...], catalogue: Catalogue, file: str,
     for index, target in enumerate(targets):
         where = f"{key}[{index}] ({target.name})"
         _check_place(target, file, where)
-        if target.host and not _HOST.match(target.host):
+        _check_hosts_from(target, targets, file, where)
+        plain = re.sub(r"\{[a-z]+\}", "x", target.host) if target.hosts_from else target.host
+        if target.host and not _HOST.match(plain):
             raise ConfigError(file, f"{where}.host", f"{target.host!r} is not a host name")
         if (target.purpose == "control") != isinstance(target, Control):
             raise ConfigError(
@@ -94,12 +97,34 @@ def _check_targets(targets: tuple[Target, ...], catalogue: Catalogue, file: str,
         _check_chain(target, catalogue, file, where)
 
 
+def _check_hosts_from(target: Target, targets: tuple[Target, ...], file: str, where: str) -> None:
+    if not target.hosts_from:
+        return
+    key = f"{where}.hosts_from"
+    source = next((t.steps[-1] for t in targets if t.name == target.hosts_from), None)
+    if not isinstance(source, Dns) or not source.like:
+        raise ConfigError(
+            file, key, f"{target.hosts_from!r} lists no hosts: it is no dns step with a form (like)"
+        )
+    if target.addresses_from or target.addresses:
+        raise ConfigError(file, key, "does not go with addresses or addresses_from: the host is looked up")
+    if source.type == "SRV" and target.host:
+        raise ConfigError(file, f"{where}.host", "comes from hosts_from, so the target has none of its own")
+    said, words = re.findall(r"\{([a-z]+)\}", target.host), set(form(source.like).words)
+    if source.type == "PTR" and (not said or not set(said) <= words):
+        raise ConfigError(file, f"{where}.host", f"needs a word in braces that {source.like!r} has")
+    if source.type == "PTR" and any("{" in label for label in target.host.split(".")[-2:]):
+        raise ConfigError(file, f"{where}.host", "has a word in braces in its last two labels")
+
+
 def _check_place(target: Target, file: str, where: str) -> None:
     if target.at != "endpoint" and (target.host or target.addresses or target.port):
         raise ConfigError(
             file, f"{where}.at", "is the far end, so host, addresses and port are not the target's"
         )
-    if target.at == "endpoint" and not (target.host or target.addresses or target.addresses_from):
+    if target.at == "endpoint" and not (
+        target.host or target.addresses or target.addresses_from or target.hosts_from
+    ):
         raise ConfigError(file, where, "has neither host nor addresses")
 
 
@@ -135,6 +160,7 @@ def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) ->
             and not isinstance(step, Dns)
             and not target.port
             and target.at == "endpoint"
+            and not (target.hosts_from and not target.host)  # an SRV record has the port
         ):
             raise ConfigError(file, f"{where}.port", f"is needed by the step {word}")
         if stream and isinstance(step, Tcp | Quic):
@@ -142,7 +168,7 @@ def _check_chain(target: Target, catalogue: Catalogue, file: str, where: str) ->
         if isinstance(step, Tls | Quic):
             _check_roots(step.trust, catalogue, file, f"{key}.trust")
             _check_pins(step.pins, file, f"{key}.pins")
-            if step.sni == "host" and not target.host:
+            if step.sni == "host" and not (target.host or target.hosts_from):
                 raise ConfigError(file, f"{key}.sni", "is 'host', but the target has none")
         _check_step(step, target, catalogue, file, key)
         stream = stream or step.gives == "stream"

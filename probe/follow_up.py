@@ -14,7 +14,7 @@ import msgspec
 from probe.catalogue import Target
 from probe.failure import Kind
 from probe.model import Chain, Variant
-from probe.plan import Address, Leg
+from probe.plan import Address, Leg, needs_address
 from probe.steps import AnyStep, Http, Quic, Stun, Tcp, Tls, Websocket
 
 
@@ -31,6 +31,8 @@ class Situation:
 def follow_ups(target: Target, done: Sequence[Chain], situation: Situation) -> list[Leg]:
     """What to ask next, given every chain so far. Empty when nothing more can be learned."""
     legs: list[Leg] = []
+    if not needs_address(target):  # a look-up asks three times by itself
+        return legs
     for family in (4, 6):
         first = [c for c in done if c.variant == "target" and c.family == family]
         broken = [c for c in first if failed_at(c) is not None]
@@ -55,7 +57,9 @@ def recheck(target: Target, done: Sequence[Chain]) -> list[Leg]:
 
     Asked when another target of the service failed: did this one work only because it was asked earlier?
     """
-    legs = []
+    legs: list[Leg] = []
+    if not needs_address(target):
+        return legs
     for family in (4, 6):
         first = [c for c in done if c.variant == "target" and c.family == family]
         if first and all(failed_at(chain) is None for chain in first):

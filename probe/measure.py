@@ -245,6 +245,8 @@ async def _measure(this: _Round, job: Job, after: Sequence[asyncio.Task[None]] =
         # Media waits for its turn, and a flow has a deadline of its own: the run's end is limit enough.
         async with asyncio.timeout(None if placing.is_media(job.target) else limit):
             job = await this.lists.joined(job)
+            for asked in plan.questions(this.catalogue, [job]).values():  # of a host that was only listed now
+                this.names.ask(asked)
             ended = await _rounds(this, job, chains)
         this.lists.learn(job, chains)  # before it waits for its siblings, for these may wait for the list
         await _recheck(this, job, chains)
@@ -318,10 +320,14 @@ async def _up_to_thrice(this: _Round, leg: Leg, chains: list[Chain]) -> None:
 async def _first_legs(this: _Round, job: Job) -> list[Leg]:
     """The first round's chains."""
     target = job.target
-    if not plan.needs_address(target):
-        return plan.lookup_legs(target, this.catalogue.settings.resolvers, this.names.families)
+    resolvers, families = this.catalogue.settings.resolvers, this.names.families
+    if not (plan.needs_address(target) or plan.is_reverse(target)):
+        return plan.lookup_legs(target, resolvers, families)
     said = await this.names.addresses(target.host) if target.host else {}
-    return plan.first_round(target, plan.addresses(target, said, this.catalogue, this.options).first)
+    found = plan.addresses(target, said, this.catalogue, this.options).first
+    if plan.is_reverse(target):
+        return plan.reverse_legs(target, found, resolvers, families)
+    return plan.first_round(target, found)
 
 
 def _spare(this: _Round, job: Job, chains: Sequence[Chain]) -> tuple[Address, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from probe.catalogue import Catalogue, Control, Resolver, Service, Target
 from probe.model import Variant
 from probe.placing import FarEnd, is_media, place
@@ -85,10 +87,8 @@ def jobs(catalogue: Catalogue, services: Sequence[Service], options: Options) ->
     chosen = [
         Job(service=service.service, target=placed, vital=_is_vital(service, target))
         for service in services
-        for target in service.targets
-        if target.tier in options.tiers
-        and _wanted(target, options)
-        and (placed := place(target, options.far_end, catalogue.settings.turn))
+        for target in _chosen(service, options)
+        if (placed := place(target, options.far_end, catalogue.settings.turn))
     ]
     calls = any(is_media(job.target) for job in chosen)
     chosen += [
@@ -114,6 +114,13 @@ def domestic_controls(catalogue: Catalogue, options: Options, country: str) -> l
     ]
 
 
+def _chosen(service: Service, options: Options) -> list[Target]:
+    """The targets that are asked for, and those that they wait for; of reverse names only what is waited for."""
+    asked = [t for t in service.targets if t.tier in options.tiers and _wanted(t, options)]
+    sources = {source for t in asked for source in (t.addresses_from, t.hosts_from)}
+    return [t for t in service.targets if t.name in sources or (t in asked and not is_reverse(t))]
+
+
 def _is_vital(service: Service, target: Target) -> bool:
     """A call needs all of its groups; messaging needs those the service names."""
     return target.purpose == "calls" or (target.group or target.name) in service.vital
@@ -134,7 +141,9 @@ def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Quest
     ]
     for job in todo:
         host = job.target.host
-        if not host or is_address(host) or host in asked or not needs_address(job.target):
+        if not host or is_address(host) or host in asked or "{" in host:
+            continue
+        if not (needs_address(job.target) or is_reverse(job.target)):
             continue
         asked[host] = [
             Question(resolver=resolver, name=host, type="A+AAAA")
@@ -147,6 +156,12 @@ def questions(catalogue: Catalogue, todo: Iterable[Job]) -> dict[str, list[Quest
 def needs_address(target: Target) -> bool:
     """Whether the target is reached at an address; a target that only asks the DNS is not."""
     return not isinstance(target.steps[0], Dns)
+
+
+def is_reverse(target: Target) -> bool:
+    """Whether the target asks for the reverse name of its host's address."""
+    first = target.steps[0]
+    return isinstance(first, Dns) and first.type == "PTR" and not first.name
 
 
 def is_bogon(ip: str, own_networks: Sequence[str]) -> bool:
@@ -247,3 +262,14 @@ def lookup_legs(target: Target, resolvers: Sequence[Resolver], families: Sequenc
                 Leg(variant="target", address=address, port=port, host=target.host, steps=target.steps)
             )
     return legs
+
+
+def reverse_legs(
+    target: Target, found: Sequence[Address], resolvers: Sequence[Resolver], families: Sequence[int]
+) -> list[Leg]:
+    """The question for the reverse name of the first address of the target's host."""
+    if not found:
+        return []
+    name = ipaddress.ip_address(found[0].ip).reverse_pointer
+    steps = (msgspec.structs.replace(target.steps[0], name=name), *target.steps[1:])
+    return lookup_legs(msgspec.structs.replace(target, steps=steps), resolvers, families)

@@ -68,6 +68,24 @@ steps = [{ step = "tcp" }]
 """,
 }
 SERVICE, CONTROLS, SHAPE = "services/one.toml", "controls.toml", "shapes/random.toml"
+CHAT = 'host = "chat.example"\nport = 443'
+# What closes a target whose keys are written before, and begins one that lists hosts.
+SRV_AFTER = """port = 443
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "tcp" }]
+[[targets]]
+name = "srv"
+purpose = "web"
+host = "_turn._udp.chat.example"
+evidence = { host = "source", reply = "source" }
+steps = [{ step = "dns", type = "SRV", like = "turn*.chat.example" }]
+[[targets]]
+name = "last"
+purpose = "web"
+host = "last.example"
+port = 443
+"""
+PTR_AFTER = SRV_AFTER.replace('"srv"', '"ptr"').replace("SRV", "PTR").replace("turn*", "edge-{pop}")
 AT, MEDIA = 'at = "far-end"\n', '{ step = "media", shape = "random" }'
 
 
@@ -106,6 +124,24 @@ def test_a_catalogue_of_calls_is_read(folder: Path) -> None:
         (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "call" }]', ("(chat).steps[1]", "call goes")),
         (SERVICE, '[{ step = "tcp" }]', f"[{MEDIA}]", ("(chat).steps[0]", "needs an open stream")),
         (SERVICE, f"[{MEDIA}]", f'[{{ step = "tcp" }}, {MEDIA}]', ("(look-alike).steps[0]", "cannot follow")),
+        # hosts that come from somebody who lists none, or not as they are listed
+        (SERVICE, CHAT, 'hosts_from = "call"\nport = 443', ("(chat).hosts_from", "'call' lists no hosts")),
+        (SERVICE, CHAT, 'hosts_from = "nobody"\nport = 443', ("(chat).hosts_from", "'nobody' lists no hosts")),
+        (SERVICE, CHAT, CHAT.replace("chat.example", "{pop}.chat.example"), ("(chat).host", "not a host name")),
+        (SERVICE, CHAT, 'host = "x.chat.example"\nhosts_from = "srv"\n' + SRV_AFTER,
+         ("(chat).host", "comes from hosts_from")),
+        (SERVICE, CHAT, 'addresses = ["7.7.7.7"]\nhosts_from = "srv"\n' + SRV_AFTER,
+         ("(chat).hosts_from", "does not go with addresses")),
+        (SERVICE, CHAT, 'host = "x.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "a word in braces")),
+        (SERVICE, CHAT, 'host = "x-{place}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "a word in braces")),
+        (SERVICE, CHAT, 'host = "x.{pop}.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "in its last two labels")),
+        (SERVICE, CHAT, 'host = "x!-{pop}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER,
+         ("(chat).host", "is not a host name")),
+        (SERVICE, CHAT, 'host = "x-{pop}.chat.example"\nhosts_from = "ptr"\n' + PTR_AFTER.replace("{pop}", "{P}"),
+         ("steps[0]", "is not a form of host names")),
         # a WebSocket over HTTP/2, or on nothing
         (SERVICE, '[{ step = "tcp" }]', '[{ step = "tcp" }, { step = "tls" }, { step = "websocket" }]',
          ("(chat).steps[2]", 'alpn = ["http/1.1"]')),
@@ -196,6 +232,7 @@ def test_without_profiles_a_call_has_none_to_use(folder: Path) -> None:
 
 
 NOISE = '[{ step = "tcp" }, { step = "noise", trust = "keys" }]'
+THREEMA = NOISE.replace("noise", "threema")
 X25519 = """# a comment
 -----BEGIN PUBLIC KEY-----
 MCowBQYDK2VuAyEAFCN1V00KWHFmqucevlFkN8Sii3PjaVxs4ff5VF2o7ms=
@@ -215,6 +252,8 @@ def with_anchor(folder: Path, steps: str, pem: str) -> None:
     ("steps", "pem", "says"),
     [
         (NOISE, "", ("steps[1].trust", "trust/keys.pem cannot be used", "no public key")),
+        (THREEMA, "", ("steps[1].trust", "trust/keys.pem cannot be used", "no public key")),
+        (THREEMA, X25519 + ED25519, ("steps[1].trust", "key 2 is not an X25519 key")),
         (NOISE, X25519 + ED25519, ("steps[1].trust", "trust/keys.pem", "key 2 is not an X25519 key")),
         (NOISE, X25519 + X25519.replace("MCow", "MCoX"), ("trust/keys.pem", "key 2 does not parse")),
         (NOISE, X25519.replace("PUBLIC KEY", "CERTIFICATE"), ("trust/keys.pem", "key 1 does not parse")),

@@ -1,17 +1,21 @@
 """The catalogue that ships."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from probe.anchors import x25519_keys
 from probe.catalogue import Catalogue
 from probe.configs import load
+from probe.identity import judge
 from probe.mtproto.crypto import keys
-from probe.steps import Dtls, Echo, Fallback, Http, Mtproto, Noise, Reflector, Stun, Tcp, Tls, Turn
+from probe.plan import is_reverse
+from probe.steps import Dtls, Echo, Fallback, Http, Mtproto, Noise, Reflector, Stun, Tcp, Threema, Tls, Turn
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SERVICES = [
@@ -165,6 +169,61 @@ def test_telegrams_keys_are_the_two_that_were_researched(catalogue: Catalogue) -
     assert found["telegram"] == ["85fd64de851d9dd0"]
     assert len(found["telegram-config"]) == 1
     assert found["telegram-config"] != found["telegram"]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_each_of_signals_roots_is_accepted_by_itself(catalogue: Catalogue, number: int) -> None:
+    root = x509.load_pem_x509_certificates(catalogue.anchors["signal"].encode())[number]
+    der = root.public_bytes(Encoding.DER)
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+
+    assert judge([der], "", trust="signal", pins=(), anchors=catalogue.anchors, now=now) == "verified"
+    assert judge([der], "", trust="system", pins=(), anchors=catalogue.anchors, now=now) == "self_signed"
+
+
+def test_every_server_of_signals_own_is_judged_by_both_roots(catalogue: Catalogue) -> None:
+    signal = next(service for service in catalogue.services if service.service == "signal")
+    tls = {
+        t.host: s.trust
+        for t in signal.targets
+        for s in t.steps
+        if isinstance(s, Tls) and s.identity == "required"
+    }
+
+    assert {host for host, trust in tls.items() if trust != "signal"} == {
+        "signal.org", "updates.signal.org", "turn.cloudflare.com",
+    }  # fmt: skip
+
+
+def test_no_name_of_signals_decides_alone(catalogue: Catalogue) -> None:
+    signal = next(service for service in catalogue.services if service.service == "signal")
+    core = [t for t in signal.targets if t.tier == "core" and t.at == "endpoint"]
+
+    assert len({t.host for t in core if t.group == "chat"}) >= 2
+    assert len({t.host for t in core if t.group == "signalling"}) >= 2
+    assert not any(t.host == "turn3.voip.signal.org" for t in core)
+
+
+def test_threemas_key_is_the_one_that_was_researched(catalogue: Catalogue) -> None:
+    threema = next(service for service in catalogue.services if service.service == "threema")
+
+    assert [key.hex() for key in x25519_keys(catalogue.anchors["threema"])] == [
+        "450b975735279fdecb3313648f5fc6ee9ff4360ea92a8c1751c661e4c0d8c909"
+    ]
+    assert all(isinstance(t.steps[-1], Threema) for t in threema.targets if t.group == "chat")
+
+
+def test_hosts_that_are_named_by_a_place_are_off_by_default(catalogue: Catalogue) -> None:
+    named = [(s, t) for s in catalogue.services for t in s.targets if "{" in t.host or is_reverse(t)]
+
+    assert {service.service for service, _ in named} == {"messenger", "whatsapp"}
+    assert {target.tier for _, target in named} == {"experimental"}
+
+
+def test_what_lists_hosts_for_others_decides_nothing(catalogue: Catalogue) -> None:
+    for service in catalogue.services:
+        sources = {target.hosts_from for target in service.targets}
+        assert all(t.purpose == "web" for t in service.targets if t.name in sources), service.service
 
 
 def test_no_fallback_endpoint_of_a_service_is_published() -> None:

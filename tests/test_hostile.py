@@ -25,6 +25,7 @@ from probe.steps import (
     Dns,
     Dtls,
     Fallback,
+    Greeting,
     Http,
     Media,
     Mtproto,
@@ -36,6 +37,7 @@ from probe.steps import (
     Tcp,
     Tls,
     Turn,
+    Websocket,
 )
 from probe.steps.signalling import ALPN
 from tests.far_end.trial import SUPPLIES as TRIAL
@@ -138,6 +140,8 @@ STREAMS: dict[str, tuple[AnyStep, ...]] = {
     "mtproto-full": (Tcp(), Mtproto(dc=2, transport="full", seconds=SECONDS)),
     "mtproto-http": (Tcp(), Mtproto(dc=2, transport="http", seconds=SECONDS)),
     "fallback": (Tcp(), Fallback(path="/", trust="telegram", seconds=SECONDS)),
+    "websocket": (Tcp(), Websocket(seconds=SECONDS)),
+    "greeting": (Tcp(), Greeting(expect_json={"op": 10}, seconds=SECONDS)),
 }
 INSIDE_TLS: dict[str, tuple[AnyStep, ...]] = {
     "http-1": (Tcp(), Tls(trust="any", alpn=("http/1.1",)), Http(seconds=SECONDS)),

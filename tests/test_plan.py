@@ -1,9 +1,11 @@
 from datetime import date
 
+import msgspec
 import pytest
 
 from probe.catalogue import Catalogue, Control, Evidence, Resolver, Service, Settings, Target
 from probe.plan import (
+    Address,
     Options,
     addresses,
     domestic_controls,
@@ -12,6 +14,7 @@ from probe.plan import (
     jobs,
     lookup_legs,
     questions,
+    reverse_legs,
 )
 from probe.steps import Dns, Stun, Tcp
 
@@ -80,6 +83,50 @@ def test_only_the_tiers_and_purposes_and_steps_asked_for() -> None:
     assert names(tiers=("core", "extra")) == {"chat", "relay"}
     assert names(tiers=("core", "extra"), only=("calls",)) == {"relay"}
     assert names(tiers=("core", "extra"), only=("tcp",)) == {"chat"}
+
+
+def test_what_a_target_waits_for_is_asked_too_and_a_reverse_name_only_then() -> None:
+    place = Target(
+        name="place", purpose="web", host="chat.example", evidence=KNOWN, tier="experimental",
+        steps=(Dns(type="PTR", like="edge-{pop}.chat.example"),),
+    )  # fmt: skip
+    srv = Target(
+        name="relays", purpose="web", host="_turn._udp.chat.example", evidence=KNOWN, tier="extra",
+        steps=(Dns(type="SRV", like="turn*.chat.example"),),
+    )  # fmt: skip
+    at = Target(
+        name="at", purpose="calls", host="relay-{pop}.chat.example", hosts_from="place", port=1, evidence=KNOWN,
+        tier="experimental", steps=(Stun(),),
+    )  # fmt: skip
+    listed = Target(name="listed", purpose="calls", hosts_from="relays", evidence=KNOWN, steps=(Stun(),))
+    one = msgspec.structs.replace(CATALOGUE.services[0], targets=(place, srv, at, listed))
+
+    def names(**options: object) -> set[str]:
+        return {job.target.name for job in jobs(CATALOGUE, [one], Options(**options)) if job.service}  # type: ignore[arg-type]
+
+    assert names() == {"listed", "relays"}
+    assert names(only=("stun",)) == {"listed", "relays"}
+    assert names(tiers=("extra",)) == {"relays"}
+    assert names(tiers=("experimental",)) == {"at", "place"}
+    assert names(tiers=("experimental",), only=("web",)) == set()
+    asked = questions(CATALOGUE, jobs(CATALOGUE, [one], Options(tiers=("core", "experimental"))))
+    assert set(asked) - {"c.example"} == {"chat.example"}
+
+
+def test_a_reverse_name_is_asked_for_the_address_that_the_name_has() -> None:
+    place = Target(
+        name="place", purpose="web", host="chat.example", evidence=KNOWN,
+        steps=(Dns(type="PTR", like="edge-{pop}.chat.example"),),
+    )  # fmt: skip
+    four, six = Address(ip="5.6.7.8", said_by=("system",)), Address(ip="2a03::1", said_by=("udp",))
+    resolvers = CATALOGUE.settings.resolvers
+    legs = [leg for a in (four, six) for leg in reverse_legs(place, [a, four], resolvers, (4, 6))]
+
+    assert [(leg.address.ip, leg.port, leg.host) for leg in legs] == [("8.8.8.8", 53, "chat.example")] * 2
+    assert [step.name for leg in legs for step in leg.steps if isinstance(step, Dns)] == [
+        "8.7.6.5.in-addr.arpa", "1" + ".0" * 27 + ".3.0.a.2.ip6.arpa",
+    ]  # fmt: skip
+    assert reverse_legs(place, [], resolvers, (4, 6)) == []
 
 
 def test_a_call_needs_all_its_groups_and_messaging_those_the_service_names() -> None:

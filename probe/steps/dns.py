@@ -12,6 +12,7 @@ from probe.dialogue import Dialogue, Heard, converse, listen, read, send
 from probe.failure import Malformed, Rejected, Silent, Unexpected
 from probe.record import Record, peer_text
 from probe.step import Facts, Flow, Need, Step
+from probe.steps.dns_names import form
 
 if TYPE_CHECKING:
     import dns.message
@@ -53,7 +54,16 @@ class Dns(Step):
     path: str = ""  # ask by HTTP on the open stream
     system: bool = False
     linger: float = 3.0  # how long to keep listening after the first UDP answer
+    like: str = (
+        ""  # of SRV and PTR records only names of this form are kept (dns_names.py); others may wait for them
+    )
     seconds: float = 12.0
+
+    def __post_init__(self) -> None:
+        if self.like:
+            form(self.like)
+            if self.type not in ("SRV", "PTR"):
+                raise ValueError("like goes with type SRV or PTR")
 
     @property
     def needs(self) -> Need:
@@ -72,7 +82,19 @@ class Dns(Step):
             answers = await converse(flow.link, on_stream(questions))
         else:
             return await self._udp(flow, questions)
-        return _checked(DnsFacts(name=name, type=self.type, answer=_merged(answers)))
+        return _checked(self._kept(DnsFacts(name=name, type=self.type, answer=_merged(answers))))
+
+    def _kept(self, facts: DnsFacts) -> DnsFacts:
+        """Facts in which a name that is not of the expected form is not written down."""
+        if not self.like:
+            return facts
+        wanted, further = form(self.like), []
+        for answer in (facts.answer, *facts.further):
+            records = tuple(
+                r if wanted.read(r, self.type) else "a name of another form" for r in answer.records
+            )
+            further.append(msgspec.structs.replace(answer, records=records))
+        return msgspec.structs.replace(facts, answer=further[0], further=tuple(further[1:]))
 
     async def _udp(self, flow: Flow, questions: "list[Question]") -> DnsFacts:
         link = await flow.udp()
@@ -90,7 +112,7 @@ class Dns(Step):
         )
         flow.announce(facts)
         further = await converse(link, _contradictions(questions, answers, self.linger))
-        return _checked(msgspec.structs.replace(facts, further=further))
+        return _checked(self._kept(msgspec.structs.replace(facts, further=further)))
 
     async def _over_tcp(self, flow: Flow, questions: "list[Question]") -> list[Answer]:
         """An answer that did not fit is asked for again over TCP (RFC 7766 section 5)."""

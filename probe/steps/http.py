@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
 _AGENT = "Mozilla/5.0"
+_NONE = object()  # no JSON; null is some
 _MOST_ADDRESSES = 64
 _ADDRESS = re.compile(
     rb"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)|(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:]|\.\d))"
@@ -55,6 +56,7 @@ class Http(Step):
     expect_headers: tuple[str, ...] = ()
     expect_sha256: str = ""
     expect_json: bool = False
+    expect_keys: tuple[str, ...] = ()  # the body is a JSON object that has these
     cap: int = 16384
     redirects: int = 0
     addresses_within: tuple[str, ...] = ()  # prefixes: addresses of theirs that the text lists are kept
@@ -133,9 +135,12 @@ class Http(Step):
             return "header", "a header that this target gives is missing"
         if self.expect_sha256 and facts.body_sha256 != self.expect_sha256:
             return "digest", "another body than this target gives"
-        if self.expect_json and not _is_json(body):
-            code = str(facts.status) if facts.status >= 400 else "json"
-            return code, "the body is not JSON"
+        refused = str(facts.status) if facts.status >= 400 else ""
+        said = _json(body) if self.expect_json or self.expect_keys else None
+        if said is _NONE:
+            return refused or "json", "the body is not JSON"
+        if self.expect_keys and not (isinstance(said, dict) and said.keys() >= set(self.expect_keys)):
+            return refused or "keys", "the body has not the keys that this target gives"
         return None
 
 
@@ -189,9 +194,8 @@ def _clock_ahead(flow: Flow, date: str) -> float | None:
         return None
 
 
-def _is_json(body: bytes) -> bool:
+def _json(body: bytes) -> object:
     try:
-        json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return _NONE

@@ -65,7 +65,9 @@ async def test_a_run_prints_one_json_object_and_keeps_its_file(tmp_path: Path) -
     ]
     for service in told["services"]:
         assert service["messaging"]["state"] == "reachable"
-        assert service["calls"]["state"] == ("not_tested" if service["service"] == "semaphore" else "reachable")
+        assert service["calls"]["state"] == (
+            "not_tested" if service["service"] == "semaphore" else "reachable"
+        )
         assert service["messaging"]["identity"] == "proved"
         assert service["messaging"]["evidence"]
         assert service["messaging"]["families"] == {"4": "reachable"}

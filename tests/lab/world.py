@@ -69,8 +69,10 @@ class World:
 
     def add(self, service: str, target: Target) -> None:
         """Make the internet have this target."""
+        if target.hosts_from:  # its hosts are those of its source
+            return
         if isinstance(target.steps[0], Dns):
-            self.zone.setdefault(target.host, ["127.0.0.2"])
+            self.zone.setdefault(target.host, ["127.0.0.1"])
             return
         home = isinstance(target, Control) and target.class_ == "domestic"
         ips = list(target.addresses)

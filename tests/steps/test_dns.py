@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from probe.demo.stand_ins import Datagrams, WebServer, name_reply
 from probe.dialogue import Heard
 from probe.failure import Closed, Malformed, Rejected, Silent, StepError, Unexpected
-from probe.steps import Dns, Tcp
+from probe.steps import Dns, DnsFacts, Tcp
 from probe.steps.dns import Answer, Question, _contradictions, on_stream, over_udp
 from tests.loopback import datagram_server, flow, stream_server
 from tests.play import play
@@ -56,6 +56,17 @@ def test_every_record_type_goes_there_and_back_through_dnspython(kind: str, text
 
     assert answer is not None
     assert answer.records == (text.strip('"'),)
+
+
+def test_of_names_only_those_of_the_expected_form_are_kept() -> None:
+    step = Dns(type="SRV", like="turn*.chat.example")
+    good, bad = "1 1 3478 turn1.chat.example.", "1 1 3478 host-203-0-113-9.provider.example."
+    answer = Answer(rcode="NOERROR", records=(bad, good))
+    facts = step._kept(DnsFacts(name="x", type="SRV", answer=answer, further=(answer,)))
+
+    for kept in (facts.answer, *facts.further):
+        assert kept.records == ("a name of another form", good)
+    assert Dns(type="SRV")._kept(facts) is facts
 
 
 def test_an_address_in_a_text_record_is_withheld_unless_it_is_only_derived_from() -> None:

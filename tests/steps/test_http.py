@@ -20,6 +20,7 @@ from tests.loopback import ROOT, Handler, context, flow, stream_server
 PAGES = {
     "/": (200, {"x-proof": "1", "server": "203.0.113.9 here"}, b"hello"),
     "/json": (200, {}, b'{"ok": true}'),
+    "/list": (200, {}, b'["ok"]'),
     "/go": (302, {"location": "/json"}, b""),
     "/away": (302, {"location": "https://block.example/you"}, b""),
     "/forbidden": (403, {}, b"no"),
@@ -108,6 +109,10 @@ def test_a_prefix_that_is_none_is_refused_by_name() -> None:
         (Http(expect_headers=("x-missing",)), "header"),
         (Http(expect_sha256="0" * 64), "digest"),
         (Http(expect_json=True), "json"),
+        (Http(expect_keys=("ok",)), "json"),
+        (Http(path="/json", expect_keys=("ok", "other")), "keys"),
+        (Http(path="/list", expect_keys=("ok",)), "keys"),
+        (Http(path="/forbidden", expect_keys=("ok",)), "403"),
         (Http(path="/forbidden", expect_json=True), "403"),
         (Http(path="/nowhere", expect_status=(200,)), "404"),
     ],
@@ -131,6 +136,11 @@ async def test_a_redirect_is_followed_only_when_asked_and_only_on_the_same_host(
         async with flow(port) as to:
             away = await ask(to, Http(path="/away", redirects=3))
             assert (away.status, away.location_host) == (302, "block.example")
+
+
+async def test_an_object_with_the_expected_keys_is_what_is_expected() -> None:
+    async with stream_server(WebServer(PAGES).serve) as port, flow(port) as to:
+        assert (await ask(to, Http(path="/json", expect_keys=("ok",)))).status == 200
 
 
 async def test_two_questions_share_one_connection() -> None:
