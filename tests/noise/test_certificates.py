@@ -1,13 +1,13 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from probe.demo.whatsapp_stand_in import Signer
 from probe.failure import Malformed, StepError, Unexpected, Untrusted
 from probe.noise import protobuf
 from probe.noise.certificates import Chain, problem, read_chain
+from tests.fuzz import fuzz
 from tests.noise import recorded
 
 ROOT, MIDDLE, STRANGER = (Signer(bytes([number]) * 32) for number in (1, 2, 3))
@@ -118,7 +118,7 @@ DAMAGED = st.builds(
 )
 
 
-@given(DAMAGED)
+@fuzz("noise certificates", DAMAGED)
 def test_no_damage_whatever_breaks_the_check_or_passes_it(payload: bytes) -> None:
     try:
         chain = read_chain(payload)

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from probe.failure import Malformed
 from probe.noise.frames import MOST, FirstFrame, frame
+from tests.fuzz import fuzz
 
 
 @given(st.binary(max_size=600), st.binary(max_size=50), st.integers(1, 100))
@@ -34,7 +35,7 @@ def test_a_declared_frame_of_sixteen_megabytes_is_refused_after_three_bytes() ->
         reader.take(b"\xff")
 
 
-@given(st.lists(st.binary(max_size=70_000), max_size=5))
+@fuzz("noise frames", st.lists(st.binary(max_size=70_000), max_size=5))
 def test_no_bytes_whatever_break_the_reader_or_stay_in_it(pieces: list[bytes]) -> None:
     reader = FirstFrame()
     for piece in pieces:

@@ -10,6 +10,7 @@ from probe.failure import Malformed, StepError, Unexpected, Untrusted
 from probe.noise import protobuf
 from probe.noise.frames import frame
 from probe.noise.handshake import Handshake
+from tests.fuzz import fuzz
 from tests.noise import recorded
 from tests.noise.recorded import played, server_hello
 from tests.play import play
@@ -208,11 +209,11 @@ def never_an_exception_of_ours(answers: list[bytes | None]) -> None:
     assert b"".join(answer or b"" for answer in answers).startswith(server_hello())
 
 
-@given(ANSWERS)
+@fuzz("noise dialogue", ANSWERS)
 def test_no_bytes_whatever_break_the_dialogue(answers: list[bytes | None]) -> None:
     never_an_exception_of_ours([*answers, None])
 
 
-@given(FRAMED)
+@fuzz("noise hello", FRAMED)
 def test_no_frame_whatever_breaks_the_dialogue(answer: bytes) -> None:
     never_an_exception_of_ours([answer, None])

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from probe.failure import Malformed
 from probe.noise.protobuf import blob, integer, read, write
+from tests.fuzz import fuzz
 
 VALUES = st.one_of(st.integers(0, 2**64 - 1), st.binary(max_size=300))
 
@@ -65,7 +66,7 @@ def test_nesting_costs_nothing_because_nobody_follows_it() -> None:
     assert len(blob(read(data, code="x"), 3)) < len(data)
 
 
-@given(st.binary(max_size=400))
+@fuzz("noise protobuf", st.binary(max_size=400))
 def test_no_bytes_whatever_break_the_reader(data: bytes) -> None:
     try:
         fields = read(data, code="x")
