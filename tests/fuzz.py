@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 T = TypeVar("T")
-_ROUND = 5_000  # hypothesis remembers what it has tried: fresh rounds keep that small
+_ROUND = 250  # hypothesis remembers what it has tried: fresh rounds keep that small
+_TOGETHER = 20  # in one example of hypothesis, whose own work for each costs ten times what the feeding does
 
 
 class Fuzzed(NamedTuple):
@@ -46,22 +47,25 @@ def run(name: str, examples: int) -> int:
     """Feed one target; returns how many examples it got. Raises what the target raises, shrunk."""
     fed, number, (strategy, target) = 0, 0, REGISTRY[name]
 
-    def counting(example: Any) -> None:
+    def counting(several: list[Any]) -> None:
         nonlocal fed
-        fed += 1
-        target(example)
+        for example in several:
+            fed += 1
+            target(example)
+
+    several = st.lists(strategy, min_size=min(_TOGETHER, examples), max_size=_TOGETHER)
 
     while fed < examples:
         number += 1
         before = fed
         rounds = settings(
-            max_examples=min(_ROUND, examples - fed),
+            max_examples=min(_ROUND, -(-(examples - fed) // _TOGETHER)),
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=(Phase.generate, Phase.shrink),
         )
-        seed(time.time_ns())(rounds(given(strategy)(counting)))()
+        seed(time.time_ns())(rounds(given(several)(counting)))()
         if fed == before:
             break
     return fed
