@@ -28,8 +28,12 @@ class GreetingFacts(Facts):
 class Greeting(Step):
     """The first JSON object of a stream. Its keys in `expect_json` must have these values."""
 
-    expect_json: Annotated[dict[str, Value], Meta(min_length=1)]
+    expect_json: dict[str, Value] = {}  # needed
     cap: Annotated[int, Meta(ge=64, le=65536)] = 16384
+
+    def __post_init__(self) -> None:
+        if not self.expect_json:
+            raise ValueError("expect_json is needed: what the first message has")
 
     @property
     def needs(self) -> Need:

@@ -1,12 +1,13 @@
 """The internet a catalogue expects: a name server's zone, and who listens where, derived from its targets."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from probe.catalogue import Catalogue, Control, Target
 from probe.record import is_address
-from probe.steps import Dns, Dtls, Echo, Http, Quic, Reflector, Stun, Tls, Turn, Websocket
+from probe.steps import Dns, Dtls, Echo, Greeting, Http, Quic, Reflector, Stun, Tls, Turn, Websocket
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
 HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
@@ -81,7 +82,10 @@ class World:
             if isinstance(step, Http):
                 self.pages.setdefault(target.host, {})[step.path] = _page(step)
             if isinstance(step, Websocket):
-                self.sockets.setdefault(target.host, {})[step.path] = "hello"
+                said = next(
+                    (json.dumps(s.expect_json) for s in target.steps if isinstance(s, Greeting)), "hello"
+                )
+                self.sockets.setdefault(target.host, {})[step.path] = said
 
     def _named(self, target: Target, home: bool, *, fixed: list[str]) -> list[str]:
         if target.host not in self.zone:
@@ -169,8 +173,8 @@ def _page(step: Http) -> Page:
     status = step.expect_status[0] if step.expect_status else 200
     page = Page(status=status)
     page.headers = dict.fromkeys(step.expect_headers, "1")
-    if step.expect_json:
-        page.body = "{}"
+    if step.expect_json or step.expect_keys:
+        page.body = "{" + ", ".join(f'\\"{key}\\": 1' for key in step.expect_keys) + "}"
         page.headers["content-type"] = "application/json"
     if step.addresses_within:  # a list of relays
         relays = [str(ip_network(prefix)[1]) for prefix in step.addresses_within]
