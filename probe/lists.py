@@ -35,13 +35,9 @@ class Lists:
         self._listed: dict[tuple[str, str], asyncio.Future[_Listing]] = {
             key: loop.create_future() for key in wanted & there
         }
-        self._turns: dict[tuple[str, str], int] = {}
-        alike: dict[tuple[str, str, str], int] = {}
+        self._alike: dict[tuple[str, str, str], list[str]] = {}
         for job in todo:
-            if job.target.hosts_from:
-                key = (job.service, job.target.hosts_from, job.target.host)
-                self._turns[job.service, job.target.name] = alike.get(key, 0)
-                alike[key] = alike.get(key, 0) + 1
+            self._alike.setdefault(_waiting_for(job), []).append(job.target.name)
 
     def learn(self, job: Job, chains: Sequence[Chain]) -> None:
         """This target is through."""
@@ -50,7 +46,7 @@ class Lists:
             future.set_result(_Listing(_addresses(chains), _hosts(job.target, chains)))
 
     async def joined(self, job: Job) -> Job:
-        """The job with what it was waiting for: some of the addresses, after its own, or a host that no other got.
+        """The job with what it was waiting for: some addresses of its share, after its own, or a host no other got.
 
         Where a host was waited for and none was listed, the job has none, and nothing of it is measured.
         """
@@ -65,18 +61,33 @@ class Lists:
             return replace(job, target=self._with_host(job, listing.hosts))
         if future is None:
             return job
-        some = random.sample(listing.addresses, min(_SAMPLE, len(listing.addresses)))
+        share = self._share(job, listing.addresses)
+        some = random.sample(share, min(_SAMPLE, len(share)))
         addresses = (*job.target.addresses, *some)
         return replace(job, target=msgspec.structs.replace(job.target, addresses=addresses))
 
+    def _turn(self, job: Job) -> tuple[int, int]:
+        """Which of how many targets this one is that wait for the same."""
+        alike = self._alike.get(_waiting_for(job), [job.target.name])
+        return alike.index(job.target.name), len(alike)
+
+    def _share(self, job: Job, listed: Sequence[str]) -> Sequence[str]:
+        """Neighbours in a list are of one region: each target gets a stretch of it. All of one that is too short."""
+        turn, count = self._turn(job)
+        return listed[len(listed) * turn // count : len(listed) * (turn + 1) // count] or listed
+
     def _with_host(self, job: Job, hosts: Sequence[Listed]) -> Target:
-        target, turn = job.target, self._turns.get((job.service, job.target.name), 0)
+        target, (turn, _) = job.target, self._turn(job)
         named = dict.fromkeys(
             (target.host.format(**listed.words) or listed.host, target.port or listed.port)
             for listed in hosts
         )
         host, port = list(named)[turn] if turn < len(named) else ("", target.port)
         return msgspec.structs.replace(target, host=host, port=port)
+
+
+def _waiting_for(job: Job) -> tuple[str, str, str]:
+    return job.service, _source(job.target), job.target.host
 
 
 def _source(target: Target) -> str:

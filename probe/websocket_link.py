@@ -50,8 +50,10 @@ class WebSocketLink:
     async def upgrade(
         self, *, host: str, path: str, subprotocols: Sequence[str], headers: Mapping[str, str]
     ) -> Answer:
-        """Ask for the upgrade. Raises OSError from below, Closed, or Malformed ("http", "tls", or
-        "upgrade" for a 101 that does not answer our question)."""
+        """Ask for the upgrade.
+
+        Raises OSError from below, Closed, or Malformed: "http", "tls", or "upgrade" for a 101 that is no answer to us.
+        """
         extra = [(name.encode(), value.encode()) for name, value in headers.items()]
         request = Request(host=host, target=path, subprotocols=list(subprotocols), extra_headers=extra)
         await self._under.send(self._connection.send(request))
@@ -111,20 +113,16 @@ class WebSocketLink:
                     data += event.data
                 case TextMessage():
                     data += event.data.encode()
-                case Ping():
-                    reply = self._connection.send(
-                        event.response()
-                    )  # to the newest alone (RFC 6455 section 5.5.3)
+                case Ping():  # the newest alone is answered (RFC 6455 section 5.5.3)
+                    reply = self._connection.send(event.response())
                 case CloseConnection():
                     self._ended = True
-                    self._broken = (
-                        self._connection.state is ConnectionState.OPEN
-                    )  # no close frame: wsproto gave up
+                    # Still open: it was no close frame of the peer, wsproto gave up.
+                    self._broken = self._connection.state is ConnectionState.OPEN
                     reply = b"" if self._broken else self._connection.send(event.response())
         if reply:
-            with contextlib.suppress(
-                OSError
-            ):  # what came before it is worth more; the next read meets the error again
+            # What came before it is worth more than this error, and the next read meets it again.
+            with contextlib.suppress(OSError):
                 await self._under.send(reply)
         return bytes(data)
 

@@ -7,7 +7,7 @@ from probe.failure import Kind
 from probe.follow_up import Situation, follow_ups, recheck
 from probe.model import Chain
 from probe.plan import Leg
-from probe.steps import AnyStep, Http, Mtproto, Quic, Stun, Tcp, Tls
+from probe.steps import AnyStep, Dns, Greeting, Http, Mtproto, Quic, Stun, Tcp, Tls, Websocket
 from tests.build import chain, saw, works
 
 CALM = Situation(innocent_name="www.example.com", control_addresses=["9.9.9.1", "9.9.9.2"], deliberate=False)
@@ -69,6 +69,23 @@ def test_an_innocent_name_expects_nothing_of_the_answer() -> None:
     http = next(step for step in other.steps if isinstance(step, Http))
 
     assert (tls.sni, tls.identity, http.expect_status) == ("www.example.com", "recorded", ())
+
+
+def test_under_another_name_no_websocket_is_expected_and_nothing_behind_it() -> None:
+    socket = target(Tcp(), Tls(alpn=("http/1.1",)), Websocket(path="/ws"), Greeting(expect_json={"op": 10}))
+    legs = follow_ups(socket, [chain(saw("tcp"), saw("tls"), saw("websocket", Kind.RESET))], CALM)
+    steps = {leg.variant: leg.steps for leg in legs}
+
+    assert sorted(steps) == ["again", "no_name", "other_hello", "other_name"]
+    assert steps["other_name"][2:] == (Http(path="/ws"),)
+    assert steps["again"] == socket.steps
+
+
+def test_a_look_up_is_not_asked_again_for_it_asks_thrice_itself() -> None:
+    look_up = target(Dns(type="SRV"), port=0)
+
+    assert follow_ups(look_up, [chain(saw("dns", Kind.SILENT, code="3"), port=53)], BOLD) == []
+    assert recheck(look_up, [chain(saw("dns"), port=53)]) == []
 
 
 def test_a_contrast_is_confirmed_once_more_and_then_it_is_enough() -> None:

@@ -59,6 +59,23 @@ async def test_a_target_gets_some_of_the_addresses_that_another_listed_after_its
     assert (await lists.joined(relay)).target.addresses[0] == own
 
 
+async def test_targets_that_wait_for_the_same_list_get_a_stretch_of_it_each() -> None:
+    page_job, relays = job("list"), [job(f"relay-{n}", of="list") for n in range(3)]
+    lists = Lists([relays[0], page_job, *relays[1:]])
+    lists.learn(page_job, [page(*LISTED[:9])])
+    got = [set((await lists.joined(relay)).target.addresses) for relay in relays]
+
+    assert got == [set(LISTED[:3]), set(LISTED[3:6]), set(LISTED[6:9])]
+
+
+async def test_of_a_list_that_is_too_short_for_all_everybody_gets_something() -> None:
+    page_job, relays = job("list"), [job(f"relay-{n}", of="list") for n in range(3)]
+    lists = Lists([page_job, *relays])
+    lists.learn(page_job, [page(LISTED[0])])
+
+    assert [(await lists.joined(relay)).target.addresses for relay in relays] == [(LISTED[0],)] * 3
+
+
 async def test_not_every_run_asks_the_same_machines() -> None:
     page_job, relay = job("list"), job("relay", of="list")
     lists = Lists([page_job, relay])

@@ -101,11 +101,17 @@ def _in_full(chosen: "tuple[Service, ...]") -> None:
         out.print(f"  source: {service.source}")
         for target in service.targets:
             row = _row(target)
-            where = target.host or ", ".join(target.addresses)
+            where = _where(target) + (f":{target.port}" if target.port else "")
             out.print(
                 f"  {target.name}: {target.purpose}, group {row['group']}, {target.tier};"
-                f" {' > '.join(row['steps'])} at {where}:{target.port};"
+                f" {' > '.join(row['steps'])} at {where};"
                 f" host known by {target.evidence.host}, answer by {target.evidence.reply}"
             )
             if target.note:
                 out.print(Text(f"    {target.note}", style="dim"))
+
+
+def _where(target: "Target") -> str:
+    source = target.hosts_from or target.addresses_from
+    listed = f"what {source} lists" if source else f"the {target.at}"
+    return target.host or ", ".join(target.addresses) or listed

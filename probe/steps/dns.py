@@ -54,9 +54,8 @@ class Dns(Step):
     path: str = ""  # ask by HTTP on the open stream
     system: bool = False
     linger: float = 3.0  # how long to keep listening after the first UDP answer
-    like: str = (
-        ""  # of SRV and PTR records only names of this form are kept (dns_names.py); others may wait for them
-    )
+    # Of SRV and PTR records only names of this form are kept, for others to follow (dns_names.py).
+    like: str = ""
     seconds: float = 12.0
 
     def __post_init__(self) -> None:
@@ -88,13 +87,14 @@ class Dns(Step):
         """Facts in which a name that is not of the expected form is not written down."""
         if not self.like:
             return facts
-        wanted, further = form(self.like), []
-        for answer in (facts.answer, *facts.further):
-            records = tuple(
-                r if wanted.read(r, self.type) else "a name of another form" for r in answer.records
-            )
-            further.append(msgspec.structs.replace(answer, records=records))
-        return msgspec.structs.replace(facts, answer=further[0], further=tuple(further[1:]))
+        wanted = form(self.like)
+
+        def kept(answer: Answer) -> Answer:
+            records = (r if wanted.read(r, self.type) else "a name of another form" for r in answer.records)
+            return msgspec.structs.replace(answer, records=tuple(records))
+
+        further = tuple(map(kept, facts.further))
+        return msgspec.structs.replace(facts, answer=kept(facts.answer), further=further)
 
     async def _udp(self, flow: Flow, questions: "list[Question]") -> DnsFacts:
         link = await flow.udp()

@@ -118,12 +118,9 @@ def _other_protocol(heard: bytes) -> Malformed | None:
     """Bytes that a cookie of chance would be once in many billion answers: HTTP, a web page, a TLS record."""
     if heard[:7] in (b"HTTP/1.", b"HTTP/2 ") or heard[:5].lower() in (b"<!doc", b"<html"):
         return Malformed("the answer is HTTP", code="http")
-    # A record of TLS 1.0 to 1.2 that is an alert (two bytes) or a handshake of less than 4 KB (RFC 8446 section 5.1).
-    if (
-        heard[:2] == b"\x15\x03"
-        and heard[3:5] == b"\0\x02"
-        or heard[:3] == b"\x16\x03\x03"
-        and heard[5:7] == b"\x02\0"
-    ):
+    # A record of TLS 1.0 to 1.2 that is an alert (two bytes) or a server hello (RFC 8446 section 5.1).
+    alert = heard[:2] == b"\x15\x03" and heard[3:5] == b"\0\x02"
+    hello = heard[:3] == b"\x16\x03\x03" and heard[5:7] == b"\x02\0"
+    if alert or hello:
         return Malformed("the answer is TLS", code="tls")
     return None

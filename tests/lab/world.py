@@ -207,8 +207,8 @@ def _page(step: Http) -> Page:
     status = step.expect_status[0] if step.expect_status else 200
     page = Page(status=status)
     page.headers = dict.fromkeys(step.expect_headers, "1")
-    if step.expect_json:
-        page.body = "{}"
+    if step.expect_json or step.expect_keys:
+        page.body = "{" + ", ".join(f'\\"{key}\\": 1' for key in step.expect_keys) + "}"
         page.headers["content-type"] = "application/json"
     if step.addresses_within:  # a list of relays
         relays = [str(ip_network(prefix)[1]) for prefix in step.addresses_within]
