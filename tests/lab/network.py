@@ -40,7 +40,7 @@ class Network:
         self.results = folder / "results"
 
     def probe(
-        self, *arguments: str, configs: Path | None = None, timeout: float = 200
+        self, *arguments: str, configs: Path | None = None, timeout: float = 280
     ) -> subprocess.CompletedProcess[bytes]:
         """Run the probe as a user on the client would."""
         self._begin_midway(arguments)

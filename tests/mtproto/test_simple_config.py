@@ -65,6 +65,7 @@ def test_what_is_no_sealed_text_is_malformed(text: str) -> None:
         DATA[:-8],
         DATA.replace(struct.pack("<I", 0xD433AD73), bytes(4)),
     ],
+    ids=["empty", "zeros", "no constructor", "too many rules", "cut short", "another endpoint"],
 )
 def test_a_genuine_configuration_in_another_form_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed) as caught:
