@@ -137,6 +137,7 @@ def test_another_protocols_answer_is_named(transport: OnStream, wire: bytes, cod
         ("full", b"\x20\0\0\0" + bytes(28)),
         ("padded", Padded().pack(struct.pack("<i", 5), 0)),
     ],
+    ids=range(9),
 )
 def test_what_is_no_packet_is_malformed_without_waiting_for_the_rest(
     transport: OnStream, packet: bytes
