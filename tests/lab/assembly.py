@@ -64,7 +64,7 @@ def _internet(
     if conditions.relays_without_tcp:
         up = [e for e in up if e.kind != "relay-tcp"]
     coturn = [e for e in up if e.host.startswith("coturn.")]
-    web = nginx_config(folder, up, world.pages, keys, conditions.status, conditions.rejecting)
+    web = nginx_config(folder, up, world.pages, keys, conditions.status, conditions.rejecting, world.sockets)
     servers.nginx(servers.topology.net, "web", web)
     servers.public_resolvers(world, keys)
     servers.isp_resolver(world, _policy(conditions, world), nat64=conditions.nat64)
@@ -133,7 +133,7 @@ def _impostors(topology: Topology, servers: Servers, folder: Path, keys: Keys) -
         {"kind": "inspector", "ip": ip, "port": 8445, "host": "", "realm": "", "dialect": ""}
         for ip in (_ISP4, _ISP6)
     ]
-    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}, "behaviours": {}}
+    settings = {"endpoints": inspectors, "keys": str(where), "sockets": {}, "behaviours": {}, "behind": {}}
     servers.python("responder", topology.isp, settings, name="inspector")
 
 

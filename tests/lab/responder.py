@@ -179,6 +179,8 @@ async def main() -> None:
     settings = json.loads(Path(sys.argv[1]).read_text())
     for endpoint in settings["endpoints"]:
         await listen(endpoint, settings)
+    for host, path in settings["behind"].items():
+        await asyncio.start_unix_server(WebSocketServer(_paths(host, settings)).serve, path)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await asyncio.Event().wait()

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from probe.demo.certificates import Authority
 from tests.lab.topology import FAR_END, FAR_HOST, FAR_SECRET, FAR_TURN_HOST, HOME4
@@ -55,11 +56,25 @@ def _location(path: str, page: Page, folder: Path) -> str:
     return f"location = {where} {{ {headers} return {page.status}{body}; }}"
 
 
+def socket_of(folder: Path, host: str) -> Path:
+    """Where the responder serves the WebSockets of a host that has pages too."""
+    return folder / f"{host}.socket"
+
+
+def _upgrade(path: str, socket: Path) -> str:
+    """Hand a WebSocket on."""
+    return (
+        f"location = {path.split('?')[0]} {{ proxy_pass http://unix:{socket}:; proxy_http_version 1.1;"
+        ' proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $host; }'
+    )
+
+
 def nginx_config(
     folder: Path, endpoints: Iterable[Endpoint], pages: Mapping[str, Mapping[str, Page]], keys: Keys,
     statuses: Mapping[str, int], rejecting: Iterable[str] = (),
+    sockets: Mapping[str, Iterable[str]] = MappingProxyType({}),
 ) -> str:  # fmt: skip
-    """One server block for each host that speaks HTTP."""
+    """One server block for each host that speaks HTTP; its WebSockets are handed on to the responder."""
     by_host: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
     for endpoint in endpoints:
         if endpoint.kind in ("web", "plain"):
@@ -81,6 +96,7 @@ def nginx_config(
             if kind == "web":  # as delivery networks do, so that visitors learn their address
                 lines.append('location = /cdn-cgi/trace { return 200 "fl=1\\nip=$remote_addr\\nts=1\\n"; }')
             lines += [_location(path, page, folder) for path, page in pages.get(host, {}).items()]
+            lines += [_upgrade(path, socket_of(folder, host)) for path in sockets.get(host, ())]
             if "/" not in pages.get(host, {}):
                 lines.append('location / { return 200 "hello"; }')
         blocks.append("server { " + "\n  ".join(lines) + " }")

@@ -9,7 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.lab.server_files import Keys, far_end_config, listen, made_up, origin_texts, unbound_config
+from tests.lab.server_files import (
+    Keys,
+    far_end_config,
+    listen,
+    made_up,
+    origin_texts,
+    socket_of,
+    unbound_config,
+)
 from tests.lab.topology import (
     FAR_END,
     FAR_HOST,
@@ -176,9 +184,15 @@ class Servers:
             "keys": str(keys.folder),
             "sockets": world.sockets,
             "secrets": str(self._folder / "secrets"),
+            "behind": self._behind_web(world, endpoints),
             "behaviours": world.behaviours(behaviours),
         }
         self.python("responder", self.topology.net, settings)
+
+    def _behind_web(self, world: World, endpoints: list[Endpoint]) -> dict[str, str]:
+        """Hosts whose WebSockets nginx hands on, and where to."""
+        own = {e.host for e in endpoints if e.kind == "socket"}
+        return {host: str(socket_of(self._folder, host)) for host in world.sockets if host not in own}
 
     def stop(self) -> None:
         """End every process in our own namespaces."""

@@ -88,8 +88,12 @@ class World:
             for endpoint in _endpoints(target, ip):
                 key = (ip, endpoint.port, _protocol(endpoint.kind))
                 known = self.endpoints.get(key)
-                # A relay that speaks DTLS answers STUN too; the other way round it does not.
-                if known is None or (known.realm == "lab.example" and known.kind != "dtls"):
+                # nginx hands WebSockets on. A relay that speaks DTLS answers STUN too; the other way round it does not.
+                if (
+                    known is None
+                    or endpoint.kind == "web"
+                    or (known.realm == "lab.example" and known.kind != "dtls")
+                ):
                     self.endpoints[key] = endpoint
         self._serve(target)
 
@@ -141,11 +145,11 @@ class World:
 def of(catalogue: Catalogue) -> World:
     """The world in which everything in the catalogue works."""
     world = World()
-    for control in catalogue.controls:
-        world.add("", control)
-    for service in catalogue.services:
-        for target in service.targets:
-            world.add(service.service, target)
+    targets: list[tuple[str, Target]] = [("", control) for control in catalogue.controls]
+    targets += [(service.service, target) for service in catalogue.services for target in service.targets]
+    # A name that is only asked for has what it leads to elsewhere.
+    for name, target in sorted(targets, key=lambda one: isinstance(one[1].steps[0], Dns)):
+        world.add(name, target)
     return world
 
 
