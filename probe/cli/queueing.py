@@ -22,12 +22,12 @@ def queue_up(home: Path, path: Path) -> None:
     """Queue a finished run if the volunteer agreed to uploads; say so on stderr where that fails."""
     from probe import consent
     from probe.toml_file import ConfigError
+    from probe.upload.keys import KeyFileError
+    from probe.upload.queue import Queue, QueueError
 
     try:
         if not consent.read(home).collectors:
             return
-        from probe.upload.queue import Queue, QueueError
-
         Queue(home).add(path)
-    except (ConfigError, QueueError) as error:
+    except (ConfigError, QueueError, KeyFileError) as error:
         sys.stderr.write(f"probe: {error}\n")

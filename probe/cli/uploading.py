@@ -113,17 +113,21 @@ class Upload:
         known = {one.run.id for one in waiting}
         if everything:
             paths = reversed(store.runs(self.results))
-            waiting += [one for path in paths if (one := pack(path)).run.id not in known]
+            waiting += [one for path in paths if (one := pack(self.home, path)).run.id not in known]
         for collector in self.collectors:
             with self._opener(collector)() as opened:
                 for one in waiting:
-                    request = opened.request(one, keys.key(self.home, keys.network(one.run)))
+                    request = opened.request(one)
                     _show(request, one, json=json)
         if not waiting:
             sys.stderr.write("probe: nothing waits to be sent\n")
 
     def _look(self, run: str) -> Waiting:
-        return self.queue.take(run) if run in self.queue.waiting() else pack(store.find(self.results, run))
+        return (
+            self.queue.take(run)
+            if run in self.queue.waiting()
+            else pack(self.home, store.find(self.results, run))
+        )
 
     def listing(self) -> dict[str, Any]:
         """What waits, what was refused, and collectors' last words."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MOST = 64 << 10  # bytes of an answer
 _PATIENCE = 60.0  # seconds that a collector's Retry-After is waited out; longer is for the next time
 _ATTEMPTS, _SECONDS = 6, 120.0  # for one run
+_FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 20.0, 1.0  # seconds between attempts, doubling
 
 
 class NotNow(Exception):
@@ -50,45 +51,48 @@ class Client:
     http: "httpx.Client"
     utc: Callable[[], datetime]
 
-    def request(self, waiting: Waiting, key: Key) -> "httpx.Request":
+    def request(self, waiting: Waiting) -> "httpx.Request":
         """What leaves for a run, to the byte."""
         headers = {
             "Content-Type": RUN,
             "Content-Encoding": "zstd",
             "Callreach-Run": waiting.run.id,
-            "Callreach-Key": key.public,
-            "Callreach-Signature": key.sign(RUN, waiting.exact),
+            "Callreach-Key": waiting.by.key,
+            "Callreach-Signature": waiting.by.signature,
             "Callreach-Sent": _rfc3339(self.utc()),
         }
         return self.http.build_request("POST", self._url("v1/runs"), headers=headers, content=waiting.body)
 
-    def send(self, waiting: Waiting, key: Key) -> Outcome:
+    def send(self, waiting: Waiting) -> Outcome:
         """Send a run until the collector has said its last word on it. Raises NotNow when it did not."""
         import stamina
 
         for attempt in stamina.retry_context(
-            on=_pause, attempts=_ATTEMPTS, timeout=_SECONDS, wait_initial=0.5, wait_max=20.0, wait_jitter=1.0
+            on=_pause,
+            attempts=_ATTEMPTS,
+            timeout=_SECONDS,
+            wait_initial=_FIRST_WAIT,
+            wait_max=_LONGEST_WAIT,
+            wait_jitter=_JITTER,
         ):
             with attempt:
-                return self._outcome(self._ask(self.request(waiting, key)), waiting, key)
+                return self._outcome(self._ask(self.request(waiting)), waiting)
         raise AssertionError("stamina returns or raises")
 
     def delete(self, run: str, key: Key) -> str:
         """Ask for a run's deletion; returns what the collector said. Raises NotNow."""
-        # The signed body names run and time, so that the request cannot be used for another run or kept for later.
         sent = _rfc3339(self.utc())
         headers = {
-            "Callreach-Run": run,
             "Callreach-Key": key.public,
-            "Callreach-Signature": key.sign(DELETE, run.encode()),
+            "Callreach-Signature": key.sign(DELETE, f"{run} {sent}".encode()),
             "Callreach-Sent": sent,
         }
         answer = self._ask(self.http.build_request("DELETE", self._url(f"v1/runs/{run}"), headers=headers))
         if answer.status in (200, 202, 204):
             return "deleted"
-        if answer.status in (404, 410) and answer.told:
+        if answer.status in (404, 410) and answer.is_a_word:
             return "is not there"
-        if 400 <= answer.status < 500 and answer.told:
+        if 400 <= answer.status < 500 and answer.is_a_word:
             return f"refused: {answer.reason}"
         raise NotNow(f"{self.collector.host}: {answer.reason}", again=answer.again)
 
@@ -112,18 +116,18 @@ class Client:
             raise Unreachable(f"{self.collector.host}: {_why(error)}") from None
         return _Answer(response.status_code, raw, response.headers.get("retry-after", ""))
 
-    def _outcome(self, answer: "_Answer", waiting: Waiting, key: Key) -> Outcome:
+    def _outcome(self, answer: "_Answer", waiting: Waiting) -> Outcome:
         if answer.status in (200, 201, 202):
-            return self._kept(answer, waiting, key)
+            return self._kept(answer, waiting)
         if 400 <= answer.status < 500 and answer.status not in (408, 425, 429):
-            if not answer.told:  # a sign-in page, a proxy or a wrong path, not a collector's judgement
+            if not answer.is_a_word:  # a sign-in page, a proxy or a wrong path, not a collector's judgement
                 raise Unreachable(
                     f"{self.collector.host}: answered {answer.status}, and not as a collector does"
                 )
-            return self._word(answer, waiting, key, word="refused", reason=answer.reason)
+            return self._word(answer, waiting, word="refused", reason=answer.reason)
         raise NotNow(f"{self.collector.host}: {answer.reason}", again=answer.again)
 
-    def _kept(self, answer: "_Answer", waiting: Waiting, key: Key) -> Outcome:
+    def _kept(self, answer: "_Answer", waiting: Waiting) -> Outcome:
         told = answer.told
         right = (
             told.get("run") == waiting.run.id
@@ -132,22 +136,21 @@ class Client:
         if not right:
             raise Unreachable(f"{self.collector.host}: its answer is no receipt for this run")
         pinned = self.collector.key
-        verified = bool(pinned) and _is_signed(told, pinned)
-        if pinned and not verified:
-            raise Unreachable(
-                f"{self.collector.host}: its receipt is not signed by the key that is pinned for it"
-            )
+        if pinned and str(told.get("collector")).rstrip("=") != pinned:
+            raise Unreachable(f"{self.collector.host}: its receipt is not of the key that is pinned for it")
+        if not _is_signed(told):
+            raise Unreachable(f"{self.collector.host}: the signature of its receipt is wrong")
         word: Any = "kept aside" if answer.status == 202 else "kept"
-        return self._word(answer, waiting, key, word=word, verified=verified)
+        return self._word(answer, waiting, word=word, verified=bool(pinned))
 
-    def _word(self, answer: "_Answer", waiting: Waiting, key: Key, **more: Any) -> Outcome:
+    def _word(self, answer: "_Answer", waiting: Waiting, **more: Any) -> Outcome:
         return Outcome(
             run=waiting.run.id,
             sha256=hashlib.sha256(waiting.exact).hexdigest(),
             collector=self.collector.host,
             at=self.utc(),
-            key=key.public,
-            network=key.network,
+            key=waiting.by.key,
+            network=waiting.by.network,
             receipt=answer.raw.decode("utf-8", "replace"),
             **more,
         )
@@ -169,6 +172,11 @@ class _Answer:
         return told if isinstance(told, dict) else {}
 
     @property
+    def is_a_word(self) -> bool:
+        """Whether it says no as a collector does, and not as a sign-in page, a gateway or a wrong path does."""
+        return isinstance(self.told.get("error"), str)
+
+    @property
     def reason(self) -> str:
         """Why, in the collector's words."""
         told = self.told
@@ -177,6 +185,9 @@ class _Answer:
 
     @property
     def again(self) -> float | None:
+        """Seconds to wait before it is asked again, if it said so; our clock does not mend in a minute (425)."""
+        if self.status == 425:
+            return 3600.0
         return float(self.retry_after) if self.retry_after.isdecimal() and len(self.retry_after) < 9 else None
 
 
@@ -190,7 +201,7 @@ def client(
 
     stamina.instrumentation.set_on_retry_hooks([])  # it would log to stderr; we say how it ended
     with httpx.Client(
-        verify=_trust(anchor),
+        verify=_trust(anchor) if collector.url.startswith("https:") else False,
         trust_env=False,  # a proxy is said, not found
         proxy=proxy or collector.proxy or None,
         timeout=httpx.Timeout(30.0, connect=20.0),
@@ -225,11 +236,11 @@ def _pause(error: Exception) -> bool | float:
     return error.again if error.again <= _PATIENCE else False
 
 
-def _is_signed(told: dict[str, Any], pinned: str) -> bool:
-    """Whether a receipt carries the pinned key's signature over what it says."""
+def _is_signed(told: dict[str, Any]) -> bool:
+    """Whether a receipt carries the signature of the key that it names over what it says."""
     signed = {name: value for name, value in told.items() if name != "signature"}
     body = msgspec.json.encode(signed, order="sorted")
-    return verifies(pinned, str(told.get("signature", "")), RECEIPT, body)
+    return verifies(str(told.get("collector")), str(told.get("signature", "")), RECEIPT, body)
 
 
 def _rfc3339(at: datetime) -> str:

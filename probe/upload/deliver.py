@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from probe.upload.client import Client, NotNow, Unreachable
-from probe.upload.keys import KeyFileError, key, network
 from probe.upload.queue import Outcome, Queue, QueueError
 
 
@@ -45,7 +44,7 @@ def deliver(
         mine = [run for run in only or queue.waiting() if queue.outcome(run, host) is None]
         if mine:
             with opened() as client:
-                _to_one(queue, client, mine, done, home=home, allowed=allowed, tell=tell)
+                _to_one(queue, client, mine, done, allowed=allowed, tell=tell)
     for run in queue.waiting():
         queue.settle(run, hosts)
     done.waiting = len(queue.waiting())
@@ -58,7 +57,6 @@ def _to_one(
     runs: Sequence[str],
     done: Delivery,
     *,
-    home: Path,
     allowed: Callable[[str], bool],
     tell: Callable[[Outcome], None],
 ) -> None:
@@ -69,8 +67,8 @@ def _to_one(
             return
         try:
             waiting = queue.take(run)
-            outcome = client.send(waiting, key(home, network(waiting.run)))
-        except (QueueError, KeyFileError) as error:
+            outcome = client.send(waiting)
+        except QueueError as error:
             done.problems.append(str(error))
             continue
         except NotNow as error:

@@ -1,11 +1,12 @@
 """Runs that wait to be sent: an on-disk queue that moves by renaming, so that no moment of it can be lost.
 
-    queue/waiting/RUN.jsonl.zst      the exact bytes of a result file, compressed once
+    queue/waiting/RUN.signed         the exact bytes of a result file, signed and compressed once
     queue/outcomes/RUN.HOST.json     what became of it at one collector: its receipt, or why it was refused
-    queue/refused/RUN.jsonl.zst      what a collector refused for good; kept until you erase it
+    queue/refused/RUN.signed         what a collector refused for good; kept until you erase it
 
 A run leaves `waiting` when every collector has said its last word on it, and never otherwise. An outcome is on the
-disk before the run moves; a run that is sent twice is the same run to a collector.
+disk before the run moves. A run is signed when it joins and not when it is sent: however often and whenever that is,
+and whatever became of its key, it is the same run of the same sender to a collector.
 """
 
 import re
@@ -20,9 +21,11 @@ import msgspec
 from probe import durable, store
 from probe.model import Run
 from probe.record import Record, line
+from probe.upload.keys import KeyFileError, key, network
+from probe.upload.signing import RUN
 
 _ID = re.compile(r"[0-9a-f]{8,64}")
-_SUFFIX = ".jsonl.zst"
+_SUFFIX = ".signed"
 _LEVEL = 12  # 22 kB of JSON in a few milliseconds; sent over poor links
 _MOST = 64 << 20  # bytes of one run; beyond is no run of ours
 
@@ -48,11 +51,20 @@ class Outcome(Record):
     receipt: str = ""
 
 
+class Signed(Record):
+    """The first line of an entry; what follows it is the compressed run."""
+
+    network: str  # the name of the key
+    key: str  # the public key
+    signature: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
     """A run that waits."""
 
     run: Run
+    by: "Signed"
     body: bytes  # compressed, as it is sent
     exact: bytes  # as it stands in the result file, as it is signed
 
@@ -61,7 +73,7 @@ class Queue:
     """The queue of a home. Whoever changes it holds its lock (`probe.lock`)."""
 
     def __init__(self, home: Path) -> None:
-        self.folder = home / "queue"
+        self.home, self.folder = home, home / "queue"
         self.lock = self.folder / "lock"
         self._waiting, self._refused = self.folder / "waiting", self.folder / "refused"
         self._outcomes = self.folder / "outcomes"
@@ -72,33 +84,36 @@ class Queue:
             durable.tidy(folder)
 
     def add(self, path: Path) -> str:
-        """Queue a result file, unless it is queued or was sent; returns its run's id. Raises QueueError."""
-        exact = _whole(path)
-        run = header(path)
-        if not self.knows(run.id):
+        """Queue a result file, unless it is queued or was sent; returns its run's id.
+
+        Raises QueueError, and KeyFileError.
+        """
+        run = header(path).id
+        if run not in self._known():
+            one = pack(self.home, path)
             try:
-                durable.write(self._waiting / f"{run.id}{_SUFFIX}", _compressed(exact))
+                durable.write(self._waiting / f"{run}{_SUFFIX}", line(one.by) + one.body)
             except OSError as error:
                 raise QueueError(f"{path}: cannot be queued ({error.strerror})") from None
-        return run.id
+        return run
 
-    def knows(self, run: str) -> bool:
-        """Whether a run waits, was refused, or has an outcome."""
-        entries = (self._waiting / f"{run}{_SUFFIX}", self._refused / f"{run}{_SUFFIX}")
-        return any(entry.exists() for entry in entries) or any(self._outcomes.glob(f"{run}.*.json"))
+    def _known(self) -> set[str]:
+        """The ids of runs that wait, were refused, or have an outcome."""
+        folders = (self._waiting, self._refused, self._outcomes)
+        return {entry.name.partition(".")[0] for folder in folders for entry in folder.glob("*")}
 
     def add_since(self, results: Path, since: datetime) -> list[str]:
         """Queue every finished run begun since then that is not known; returns the ids of those that are new.
 
         It makes the queue whole again after a power loss between a run's end and its queueing.
         """
-        added = []
+        added, known = [], self._known()
         for path in reversed(store.runs(results)):
             try:
                 run = header(path)
-                if run.started >= since and not self.knows(run.id) and is_finished(path):
+                if run.started >= since and run.id not in known and is_finished(path):
                     added.append(self.add(path))
-            except QueueError:
+            except (QueueError, KeyFileError):
                 continue  # a damaged file is shown by `probe show`; it is never sent by itself
         return added
 
@@ -190,20 +205,26 @@ def is_finished(path: Path) -> bool:
     return told.get("record") == "end"
 
 
-def unpacked(body: bytes, where: Path) -> Waiting:
-    """A compressed run, opened. Raises QueueError."""
+def unpacked(raw: bytes, where: Path) -> Waiting:
+    """An entry, opened. Raises QueueError."""
     import zstandard
 
+    first, _, body = raw.partition(b"\n")
     try:
+        by = msgspec.json.decode(first, type=Signed)
         exact = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MOST)
-    except zstandard.ZstdError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, zstandard.ZstdError):
         raise QueueError(f"{where}: is damaged; its run is not sent") from None
-    return Waiting(run=_run(exact.partition(b"\n")[0], where), body=body, exact=exact)
+    return Waiting(run=_run(exact.partition(b"\n")[0], where), by=by, body=body, exact=exact)
 
 
-def pack(path: Path) -> Waiting:
-    """A result file as it would wait, without queueing it. Raises QueueError."""
-    return unpacked(_compressed(_whole(path)), path)
+def pack(home: Path, path: Path) -> Waiting:
+    """A result file as it would wait, without queueing it. Raises QueueError, and KeyFileError."""
+    exact = _whole(path)
+    run = _run(exact.partition(b"\n")[0], path)
+    signing = key(home, network(run))
+    by = Signed(network=signing.network, key=signing.public, signature=signing.sign(RUN, exact))
+    return Waiting(run=run, by=by, body=_compressed(exact), exact=exact)
 
 
 def _whole(path: Path) -> bytes:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def shortage(home: Path, limits: "Limits") -> str:
     """Why nothing more should be measured now, in one sentence that says what to do; empty if there is room."""
     waiting = home / "queue"
-    size = sum(e.stat().st_size for f in ("waiting", "refused") for e in (waiting / f).glob("*.zst"))
+    size = sum(e.stat().st_size for f in ("waiting", "refused") for e in (waiting / f).glob("*.signed"))
     if size > limits.bytes:
         return (
             f"{waiting}: {size / 1e6:.0f} MB wait to be sent, more than queue.bytes allows; nothing more is measured"
