@@ -47,6 +47,7 @@ def main() -> None:
         demo,
         far_end,
         run,
+        schedule,
         services,
         show,
         upload,

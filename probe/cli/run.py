@@ -1,6 +1,7 @@
 """`probe run`: measure, judge, keep, and print one table."""
 
 import sys
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from probe.cli import Configs, Home, Json, Results, app, fail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -143,7 +144,7 @@ def run(
         refuse_if_full(where, catalogue)
         if tests in _WARNINGS:
             sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
-        with _progress(quiet=quiet or json) as progress:
+        with _alone(where), _progress(quiet=quiet or json) as progress:
             finished = asyncio.run(
                 _session(catalogue, chosen, options, homes.results(where, results), progress)
             )
@@ -153,6 +154,19 @@ def run(
     queue_up(where, finished.path)
     note_after(where, folder, finished.document.run.vantage.country)
     raise typer.Exit(_exit_code(finished))
+
+
+@contextmanager
+def _alone(home: "Path") -> "Iterator[None]":
+    """Keep the timer, if there is one, from measuring beside this run. Two runs of yours are your own business."""
+    from probe.lock import Busy, held
+    from probe.schedule.timer import folder, running
+
+    with ExitStack() as stack:
+        if folder(home).is_dir():
+            with suppress(Busy, OSError):
+                stack.enter_context(held(running(home)))
+        yield
 
 
 def _refuse_nothing(catalogue: "Catalogue", chosen: "tuple[Service, ...]", options: "Options") -> None:
