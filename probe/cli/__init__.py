@@ -45,6 +45,7 @@ def main() -> None:
     from probe.cli import (  # noqa: F401 - they register themselves
         consent,
         demo,
+        doctor,
         far_end,
         run,
         schedule,

@@ -150,7 +150,7 @@ async def test_services_lists_and_checks_the_shipped_catalogue() -> None:
 
 
 async def test_every_command_explains_itself_with_an_example() -> None:
-    for command in ("run", "services", "show", "demo", "upload", "consent"):
+    for command in ("run", "services", "show", "demo", "upload", "consent", "schedule", "doctor"):
         code, out, _ = await probe(command, "--help")
         assert code == 0
         assert "Examples" in out
