@@ -79,7 +79,8 @@ def test_httpx_is_imported_in_one_module() -> None:
 
 
 def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
-    code = "import sys; from probe.cli import consent, demo, doctor, run, schedule, services, show, upload; print(*sys.modules)"
+    commands = "consent, demo, doctor, run, schedule, services, show, upload"
+    code = f"import sys; from probe.cli import {commands}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
 
