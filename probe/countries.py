@@ -10,6 +10,13 @@ from probe.record import Setting
 from probe.toml_file import ConfigError, read
 
 
+class Words(Setting):
+    """The same in another language."""
+
+    name: str
+    note: str
+
+
 class Country(Setting):
     """What a volunteer should know before they measure there, who says so, and how sure that is."""
 
@@ -20,6 +27,7 @@ class Country(Setting):
     confidence: Literal["high", "medium", "low"]
     # Not done there unless asked for by name: test calls to the far end of the settings; tests beyond default.
     avoid: tuple[Literal["calls", "extended"], ...] = ()
+    words: dict[str, Words] = {}  # by language
 
 
 class Countries(Setting):

@@ -13,6 +13,11 @@ def _catalogue() -> gettext.NullTranslations:
     return gettext.translation(_DOMAIN, Path(__file__).parent / "locale", fallback=True)
 
 
+def language() -> str:
+    """The language of the catalogue, as gettext calls it: "ru"; empty for English."""
+    return str(_catalogue().info().get("language", ""))
+
+
 def _(text: str) -> str:
     """The text in the reader's language; as it is where nobody translated it."""
     return _catalogue().gettext(text)

@@ -55,11 +55,11 @@ def ask(asking: Asking, new: Sequence[str] = ()) -> "Consent":
 
     explain(asking, new)
     if not sys.stdin.isatty():
-        raise fail(words.nobody_there("say --agree, or `probe consent --agree` once and for all."))
+        raise fail(words.nobody_there_to_agree())
     country = _country(asking)
     show_note(asking, country)
     if not typer.confirm(words.question(asking.tests), err=True):
-        raise fail("nothing was sent", 2)
+        raise fail(words.nothing_was_sent())
     collectors = tuple(
         host for host in asking.collectors if typer.confirm(words.question_upload(host), err=True)
     )

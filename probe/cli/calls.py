@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from probe.cli import fail
-from probe.language import _
+from probe.language import _, language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,9 +52,8 @@ def agreed(
         return options
     text = asking_for_calls(options.far_end.host, targets, cost)
     if not sys.stdin.isatty():
-        raise fail(
-            f'{text}\nNobody is there to agree: say --agree, or --far-end "" to measure without calls.'
-        )
+        how = _('Nobody is there to agree: say --agree, or --far-end "" to measure without calls.')
+        raise fail(f"{text}\n{how}")
     sys.stderr.write(f"{text}\n")
     if not typer.confirm(_("Place them?"), err=True):
         return replace(options, far_end=None)
@@ -80,9 +79,9 @@ def _advised_against(asking: "Asking", country: str) -> bool:
     note = advice(asking.configs, country)
     if note is None or "calls" not in note.avoid:
         return False
-    sys.stderr.write(
-        f"probe: test calls are left out in {note.name}; --far-end URL places them all the same\n"
-    )
+    text = _("test calls are left out in {name}; --far-end URL places them all the same")
+    name = note.words.get(language(), note).name
+    sys.stderr.write(f"probe: {text.format(name=name)}\n")
     return True
 
 
@@ -90,13 +89,16 @@ def _what(targets: "Sequence[Target]") -> str:
     from probe.steps import Call
 
     calls = any(isinstance(step, Call) for target in targets for step in target.steps)
-    flows = "flows that look like calls of the services you chose"
-    return f"one WebRTC call, and {flows}" if calls else flows
+    if calls:
+        return _("one WebRTC call, and flows that look like calls of the services you chose")
+    return _("flows that look like calls of the services you chose")
 
 
 def _said(cost: "Cost") -> dict[str, str]:
-    minutes = f"{cost.seconds / 60:.0f} minutes" if cost.seconds > 90 else f"{cost.seconds:.0f} seconds"
-    return {"minutes": minutes, "megabytes": f"{cost.octets / 1e6:.1f} MB"}
+    minutes = _("{count} minutes").format(count=f"{cost.seconds / 60:.0f}")
+    seconds = _("{count} seconds").format(count=f"{cost.seconds:.0f}")
+    megabytes = _("{count} MB").format(count=f"{cost.octets / 1e6:.1f}")
+    return {"minutes": minutes if cost.seconds > 90 else seconds, "megabytes": megabytes}
 
 
 def _tell_of_loops(catalogue: "Catalogue", chosen: "tuple[Service, ...]", options: "Options") -> None:

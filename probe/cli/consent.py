@@ -56,6 +56,7 @@ def consent(
         return
     from probe import home as homes
     from probe.cli.agreeing import Asking, ask
+    from probe.cli.consent_words import agreed
     from probe.configs import load
     from probe.toml_file import ConfigError
 
@@ -77,9 +78,7 @@ def consent(
             ask(asking)
     except ConfigError as error:
         raise fail(str(error)) from None
-    sys.stderr.write(
-        f"Agreed. It is kept in {where / 'consent.json'}; `probe consent withdraw` takes it back.\n"
-    )
+    sys.stderr.write(agreed(where / "consent.json") + "\n")
 
 
 def _agree(asking: "Asking", *, upload: bool, calls: bool) -> None:
@@ -123,9 +122,15 @@ def show(json: Json = False, home: Home = None) -> None:
         ("test calls to", ", ".join(kept.far_ends) or "nobody"),
         ("results to", ", ".join(kept.collectors) or "nobody"),
         ("country", kept.country or "not said"),
-        ("keys for", ", ".join(keys.networks(where)) or "no network"),
+        ("keys for", _networks(keys.networks(where))),
     ):
         sys.stdout.write(f"{name:14} {value}\n")
+
+
+def _networks(names: "list[str]") -> str:
+    known = [name for name in names if not name.startswith("unknown-")]
+    unknown = len(names) - len(known)
+    return ", ".join([*known, *([f"{unknown} runs on unknown networks"] if unknown else [])]) or "no network"
 
 
 @consent_app.command(epilog="Examples:  probe consent withdraw  |  probe consent withdraw --erase --yes")
@@ -155,7 +160,7 @@ def withdraw(
         stopped = _stop_timers(where)
         if erase:
             if not yes and not sys.stdin.isatty():
-                raise fail(words.nobody_there("say --yes with --erase."))
+                raise fail(words.nobody_there_to_erase())
             if yes or typer.confirm(words.question_erase(), err=True):
                 erased = _erase(where, homes.results(where, results))
     except ConfigError as error:

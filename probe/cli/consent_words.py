@@ -2,9 +2,10 @@
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probe.language import _
+from probe.language import _, language
 
 if TYPE_CHECKING:
     from probe.catalogue import Catalogue
@@ -73,10 +74,11 @@ def _paragraphs() -> list[str]:
 def country_note(country: "Country") -> str:
     """What to know of a country, and who says so."""
     confidence = {"high": _("sure"), "medium": _("fairly sure"), "low": _("not sure")}[country.confidence]
+    said = country.words.get(language(), country)
     return _wrapped(
-        _("IN {name}: {note} (Source: {source}; {confidence}. Not legal advice.)").format(
-            name=country.name.upper(),
-            note=_(country.note),
+        _("{name}: {note} (Source: {source}; {confidence}. Not legal advice.)").format(
+            name=said.name.upper(),
+            note=said.note,
             source=country.source,
             confidence=confidence,
         )
@@ -105,9 +107,30 @@ def question_upload(host: str) -> str:
     return _("May results be sent to {host}?").format(host=host)
 
 
-def nobody_there(how: str) -> str:
-    """Where there is no terminal to ask on."""
-    return _("Nobody is there to agree: {how}").format(how=how)
+def nobody_there_to_agree() -> str:
+    """Where there is no terminal to ask on before a run."""
+    return _("Nobody is there to agree: say --agree, or `probe consent --agree` once and for all.")
+
+
+def nobody_there_for_uploads(host: str) -> str:
+    """The same before an upload."""
+    text = _("Nobody is there to agree: say --agree, or `probe consent --agree --upload` for {host}.")
+    return text.format(host=host)
+
+
+def nobody_there_to_erase() -> str:
+    """The same before everything is erased."""
+    return _("Nobody is there to agree: say --yes with --erase.")
+
+
+def nothing_was_sent() -> str:
+    """After a no."""
+    return _("nothing was sent")
+
+
+def agreed(path: Path) -> str:
+    """After a yes."""
+    return _("Agreed. It is kept in {path}; `probe consent withdraw` takes it back.").format(path=path)
 
 
 def question_erase() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import typer
 
 from probe import consent, store
@@ -70,11 +71,9 @@ class Upload:
         kept = consent.read(self.home)
         for host in (c.host for c in self.collectors if c.host not in kept.collectors):
             if not sys.stdin.isatty():
-                raise fail(
-                    words.nobody_there(f"say --agree, or `probe consent --agree --upload` for {host}.")
-                )
+                raise fail(words.nobody_there_for_uploads(host))
             if not typer.confirm(words.question_upload(host), err=True):
-                raise fail("nothing was sent")
+                raise fail(words.nothing_was_sent())
             kept = consent.with_collector(kept, host, SystemNet().utc())
             consent.keep(self.home, kept)
 
@@ -134,14 +133,16 @@ class Upload:
         return {
             "waiting": self.queue.waiting(),
             "refused": self.queue.refused(),
-            "outcomes": list(self.queue.outcomes()),
+            "outcomes": sorted(self.queue.outcomes(), key=lambda outcome: outcome.at),
         }
 
     def delete(self, runs: Sequence[str]) -> list[dict[str, str]]:
         """Ask for deletion of what was sent, with the key that signed it. Raises ConfigError if none was named."""
         if not runs:
             raise ConfigError("--delete", "", "say which runs; `probe upload --list` shows what was sent")
-        sent = [one for one in self.queue.outcomes() if one.run in runs and one.word != "refused"]
+        sent = [
+            one for one in self.queue.outcomes() if one.run in runs and one.word in ("kept", "kept aside")
+        ]
         never = sorted(set(runs) - {one.run for one in sent})
         told = [{"run": run, "collector": "-", "said": "was not sent"} for run in never]
         by_host = {collector.host: collector for collector in self.collectors}
@@ -161,9 +162,12 @@ class Upload:
         if key.public != one.key:
             return "its key was forgotten, so nobody can prove any more that it is yours"
         try:
-            return opened.delete(one.run, key)
+            said = opened.delete(one.run, key)
         except NotNow as error:
             return str(error)
+        if said == "deleted":
+            self.queue.conclude(msgspec.structs.replace(one, word="deleted", at=SystemNet().utc()))
+        return said
 
     def _opener(self, collector: Collector) -> "_Opener":
         return _Opener(collector, self.anchors.get(collector.trust, ""), self.proxy)
@@ -184,8 +188,6 @@ def _settings(configs: Path) -> Settings:
 
 
 def _named(url: str, key: str) -> Collector:
-    import msgspec
-
     try:
         return msgspec.convert({"url": url, "key": key}, Collector)
     except msgspec.ValidationError:
@@ -212,8 +214,6 @@ def _show(request: "httpx.Request", one: Waiting, *, json: bool) -> None:
     """The request as it leaves. Its body is compressed: for machines in base64, for people as what it holds."""
     body = request.read()
     if json:
-        import msgspec
-
         told = {
             "method": request.method,
             "url": str(request.url),

@@ -29,7 +29,7 @@ _SUFFIX = ".signed"
 _LEVEL = 12  # 22 kB of JSON in a few milliseconds; sent over poor links
 _MOST = 64 << 20  # bytes of one run; beyond is no run of ours
 
-Word: TypeAlias = Literal["kept", "kept aside", "refused"]
+Word: TypeAlias = Literal["kept", "kept aside", "refused", "deleted"]
 
 
 class QueueError(Exception):

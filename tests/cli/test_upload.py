@@ -136,6 +136,8 @@ def test_what_was_sent_can_be_taken_back_while_its_key_is_there(tmp_path: Path, 
 
     assert upload(home, "--delete", one)[1] == f"{one}  {collector.host}: deleted\n"
     assert list(collector.runs) == [other]
+    assert f"{one}  deleted by {collector.host}" in upload(home, "--list")[1]
+    assert upload(home)[1] == "0 kept by collectors, 0 waiting\n"  # it is not sent again
     for key in (home / "keys").iterdir():
         key.unlink()
     assert "its key was forgotten" in upload(home, "--delete", other)[1]
