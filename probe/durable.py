@@ -16,6 +16,13 @@ _BINARY = getattr(os, "O_BINARY", 0)  # Windows would otherwise translate line e
 def write(path: Path, data: bytes) -> None:
     """Put a file in its place, mode 0600. Raises OSError, and then what stood there before still stands."""
     folder(path.parent)
+    try:
+        _write(path, data)
+    except FileNotFoundError:  # another process tidied the folder just then
+        _write(path, data)
+
+
+def _write(path: Path, data: bytes) -> None:
     begun = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_BEGUN}")
     try:
         descriptor = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)

@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -54,6 +55,25 @@ def test_a_full_disk_leaves_what_stood_there_and_nothing_half(
 
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"the old"
+
+
+def test_another_process_that_tidies_just_then_takes_nothing_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, tidied = os.replace, False
+
+    def tidying(path: Path, to: Path) -> None:
+        nonlocal tidied
+        if not tidied:
+            tidied = True
+            durable.tidy(tmp_path)
+        replace(path, to)
+
+    monkeypatch.setattr(os, "replace", tidying)
+    durable.write(tmp_path / "file", b"whole")
+
+    assert tidied
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_was_half_written_is_tidied_away(tmp_path: Path) -> None:

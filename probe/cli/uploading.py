@@ -2,8 +2,8 @@
 
 import base64
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from probe.toml_file import ConfigError, read, text
 from probe.upload import keys
 from probe.upload.client import NotNow, client, is_safe
 from probe.upload.deliver import Delivery, deliver
-from probe.upload.queue import Outcome, Queue, Waiting, pack
+from probe.upload.queue import Outcome, Queue, QueueError, Waiting, pack
 from probe.upload.signing import padded
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Upload:
     home: Path
     results: Path
     collectors: tuple[Collector, ...]
+    configured: tuple[str, ...]  # hosts of the settings, whichever are used now
     anchors: dict[str, str]  # by name in `trust`
     proxy: str
     queue: Queue
@@ -47,7 +48,8 @@ class Upload:
         cls, home: Path, configs: Path, results: Path, *, to: Sequence[str] | None, key: str, proxy: str
     ) -> "Upload":
         """Read the settings. Raises ConfigError, for no collector too."""
-        collectors = tuple(_named(url, key) for url in to) if to else _settings(configs).collectors
+        configured = _settings(configs).collectors
+        collectors = tuple(_named(url, key) for url in to) if to else configured
         if not collectors:
             raise ConfigError(
                 "collectors",
@@ -59,7 +61,13 @@ class Upload:
         names = {collector.trust for collector in collectors} - {"system"}
         anchors = {name: text(configs / "trust" / f"{name}.pem") for name in names}
         return cls(
-            home=home, results=results, collectors=collectors, anchors=anchors, proxy=proxy, queue=Queue(home)
+            home=home,
+            results=results,
+            collectors=collectors,
+            configured=tuple(collector.host for collector in configured),
+            anchors=anchors,
+            proxy=proxy,
+            queue=Queue(home),
         )
 
     def require_consent(self, *, agree: bool) -> None:
@@ -87,6 +95,7 @@ class Upload:
                 [(collector.host, self._opener(collector)) for collector in self.collectors],
                 allowed=lambda host: host in agreed or host in consent.read(self.home).collectors,
                 only=only,
+                others=[host for host in self.configured if host in consent.read(self.home).collectors],
                 tell=(lambda outcome: None) if quiet else _tell,
             )
 
@@ -95,13 +104,14 @@ class Upload:
         named = []
         for run in runs:
             if run not in (*self.queue.waiting(), *self.queue.refused()):
-                run = self.queue.add(store.find(self.results, run))
+                run = self.queue.add(store.find(self.results, run), again=True)
             self.queue.again(run)
             named.append(run)
         since = consent.read(self.home).uploads_since
         if everything:
             for path in reversed(store.runs(self.results)):
-                self.queue.add(path)
+                with _said():
+                    self.queue.add(path)
         elif since is not None:
             self.queue.add_since(self.results, since)
         return named
@@ -110,9 +120,10 @@ class Upload:
         """Print what would leave, to the byte; nothing is sent, and nothing moves in the queue."""
         waiting = [self._look(run) for run in runs] or [self.queue.take(run) for run in self.queue.waiting()]
         known = {one.run.id for one in waiting}
-        if everything:
-            paths = reversed(store.runs(self.results))
-            waiting += [one for path in paths if (one := pack(self.home, path)).run.id not in known]
+        for path in reversed(store.runs(self.results)) if everything else ():
+            with _said():
+                if (one := pack(self.home, path)).run.id not in known:
+                    waiting.append(one)
         for collector in self.collectors:
             with self._opener(collector)() as opened:
                 for one in waiting:
@@ -181,6 +192,15 @@ class _Opener:
 
     def __call__(self) -> "AbstractContextManager[Client]":
         return client(self.collector, SystemNet().utc, anchor=self.anchor, proxy=self.proxy)
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """One damaged file among many is said, and the others go."""
+    try:
+        yield
+    except QueueError as error:
+        sys.stderr.write(f"probe: {error}\n")
 
 
 def _settings(configs: Path) -> Settings:

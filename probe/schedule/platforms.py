@@ -1,16 +1,18 @@
 """How each platform is told to call us every hour: files to write, commands to run, and how to see that it worked."""
 
 import os
-import plistlib
 import shlex
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from probe.schedule.timer import Timer
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 NAME = "callreach"
 _LABEL = "org.callreach.probe"
@@ -101,6 +103,8 @@ def cron(timer: Timer, home: Path, crontab: bytes) -> Recipe:
 
 def launchd(timer: Timer, home: Path, crontab: bytes) -> Recipe:
     """A launch agent (launchd.plist(5)); hours that the machine slept through are made up for once."""
+    import plistlib
+
     path = home / "Library" / "LaunchAgents" / f"{_LABEL}.plist"
     agent = {
         "Label": _LABEL,
@@ -122,6 +126,8 @@ def launchd(timer: Timer, home: Path, crontab: bytes) -> Recipe:
 
 def windows(timer: Timer, home: Path, crontab: bytes) -> Recipe:
     """A task of the Task Scheduler ([MS-TSCH] 2.5); it starts late rather than never, and one at a time."""
+    from xml.etree import ElementTree
+
     path = Path(timer.home) / "timer" / f"{NAME}.xml"
     command, *arguments = call(timer)
     task: dict[str, object] = {
@@ -192,7 +198,9 @@ def _windows_quoted(words: list[str]) -> str:
     return subprocess.list2cmdline(words)
 
 
-def _grow(parent: ElementTree.Element, children: object) -> None:
+def _grow(parent: "ElementTree.Element", children: object) -> None:
+    from xml.etree import ElementTree
+
     if isinstance(children, dict):
         for name, below in children.items():
             _grow(ElementTree.SubElement(parent, name), below)

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from probe import home as homes
 from probe import lock
-from probe.catalogue import Settings
 from probe.schedule import conditions
 from probe.schedule import timer as timers
 from probe.schedule.platforms import DELAYS_ITSELF
@@ -107,6 +106,8 @@ def _measure(home: Path, timer: Timer, utc: Callable[[], datetime]) -> Told:
 
 def _most(home: Path, timer: Timer, allowed: int) -> int:
     """What `--max-bytes` says: the settings' own limit where no calls are placed; what is allowed where they are."""
+    from probe.catalogue import Settings  # most calls find that nothing is due, and need none of it
+
     settings = read(homes.configs(home) / "probe.toml", Settings)
     calls = settings.far_end.url or settings.turn.host or "--far-end" in timer.arguments
     return allowed if calls else min(allowed, settings.limits.bytes)

@@ -29,9 +29,10 @@ def deliver(
     *,
     allowed: Callable[[str], bool],
     only: Sequence[str] = (),
+    others: Sequence[str] = (),
     tell: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Delivery:
-    """Send what waits; `clients` are collectors' hosts and how to open them.
+    """Send what waits; `clients` are collectors' hosts and how to open them, `others` hosts that it must reach too.
 
     The caller holds the queue's lock. Before every run it is asked again whether that is still `allowed`: a consent
     that is withdrawn while this goes on counts at once. Raises OSError when the disk does not take a receipt: then
@@ -39,7 +40,7 @@ def deliver(
     """
     queue, done = Queue(home), Delivery()
     queue.tidy()
-    hosts = [host for host, _ in clients]
+    hosts = {*(host for host, _ in clients), *others}
     for host, opened in clients:
         mine = [run for run in only or queue.waiting() if queue.outcome(run, host) is None]
         if mine:

@@ -10,7 +10,7 @@ and whatever became of its key, it is the same run of the same sender to a colle
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ class Waiting:
 
 
 class Queue:
-    """The queue of a home. Whoever changes it holds its lock (`probe.lock`)."""
+    """The queue of a home. Anybody may add to it; whoever takes from it holds its lock (`probe.lock`)."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.folder = home, home / "queue"
@@ -80,16 +80,16 @@ class Queue:
 
     def tidy(self) -> None:
         """Remove what was half written when the power went."""
-        for folder in (self._waiting, self._outcomes, self._refused):
+        for folder in (self._waiting, self._outcomes, self._refused, self.home / "keys"):
             durable.tidy(folder)
 
-    def add(self, path: Path) -> str:
-        """Queue a result file, unless it is queued or was sent; returns its run's id.
+    def add(self, path: Path, *, again: bool = False) -> str:
+        """Queue a result file, unless it is queued or (but for `again`) was sent; returns its run's id.
 
         Raises QueueError, and KeyFileError.
         """
         run = header(path).id
-        if run not in self._known():
+        if run not in (self.waiting() if again else self._known()):
             one = pack(self.home, path)
             try:
                 durable.write(self._waiting / f"{run}{_SUFFIX}", line(one.by) + one.body)
@@ -153,7 +153,7 @@ class Queue:
             if (outcome := self.outcome(run, host)) is not None:
                 yield outcome
 
-    def settle(self, run: str, collectors: Sequence[str]) -> None:
+    def settle(self, run: str, collectors: Collection[str]) -> None:
         """Let a run go if every collector has spoken: away, or to `refused`. Raises OSError."""
         words = [outcome.word for c in collectors if (outcome := self.outcome(run, c)) is not None]
         if len(words) < len(collectors) or not words:

@@ -129,6 +129,27 @@ def test_runs_from_before_the_consent_go_only_when_they_are_named(
     assert list(collector.runs) == [f"{1:016x}"]
 
 
+def test_a_run_that_was_sent_goes_to_another_collector_when_it_is_named(
+    tmp_path: Path, collector: Collector
+) -> None:
+    home = settled(tmp_path, collector)
+    upload(home)
+    with collecting() as other:
+        code, out, _ = upload(home, f"{1:016x}", "--to", other.url, "--agree")
+        assert (code, out) == (0, "1 kept by collectors, 0 waiting\n")
+        assert other.runs == collector.runs
+    assert set(collector.posts.values()) == {1}
+
+
+def test_a_damaged_file_among_many_is_said_and_the_others_go(tmp_path: Path, collector: Collector) -> None:
+    home = settled(tmp_path, collector, runs=2)
+    (home / "results" / "damaged.jsonl").write_bytes(b"{")
+    code, out, err = upload(home, "--all")
+
+    assert (code, out) == (0, "2 kept by collectors, 0 waiting\n")
+    assert "damaged.jsonl: does not begin with a run" in err
+
+
 def test_what_was_sent_can_be_taken_back_while_its_key_is_there(tmp_path: Path, collector: Collector) -> None:
     home = settled(tmp_path, collector, runs=2)
     upload(home)

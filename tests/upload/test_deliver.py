@@ -63,6 +63,17 @@ def test_a_collector_that_is_away_gets_them_later_and_the_other_not_twice(
     assert set(two[0].posts.values()) == {1}
 
 
+def test_a_run_that_one_collector_got_by_the_way_still_waits_for_the_usual_one(
+    tmp_path: Path, two: list[Collector]
+) -> None:
+    queued(tmp_path, 1)
+    deliver(tmp_path, [opener(two[0])], allowed=lambda host: True, others=[two[1].host])
+    assert len(Queue(tmp_path).waiting()) == 1
+
+    assert delivered(tmp_path, two[1]).waiting == 0
+    assert len(two[0].runs) == len(two[1].runs) == 1
+
+
 def test_an_answer_that_was_lost_makes_no_second_run(tmp_path: Path, two: list[Collector]) -> None:
     runs = queued(tmp_path, 1)
     two[0].lose_answers = True
