@@ -7,7 +7,7 @@ SEEDS ?= 20
 JOBS ?= 8
 CALL_JOBS ?= 8
 
-.PHONY: run test check format lint types unit lab lab-accuracy bench schema lock clean
+.PHONY: run test check format lint types unit lab lab-accuracy bench schema messages lock clean
 
 run: $(READY)  ## set up and run the demonstration
 	$(BIN)/probe demo
@@ -48,6 +48,11 @@ bench: $(READY)  ## print every benchmark's ratio against its peer or limit
 
 schema: $(READY)  ## write the JSON Schema of result files
 	$(BIN)/python -m probe.store > results/schema.json
+
+messages: $(READY)  ## collect the texts that volunteers read, and compile the translations
+	$(BIN)/pybabel -q extract --no-location --omit-header --sort-output -w 100 -k _ -o probe/locale/callreach.pot probe
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-pot-creation-date -w 100 -D callreach -i probe/locale/callreach.pot -d probe/locale
+	$(BIN)/pybabel -q compile -D callreach -d probe/locale
 
 lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv

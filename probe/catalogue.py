@@ -160,6 +160,29 @@ class Network(Setting):
     mmdb: str = ""
 
 
+class Collector(Setting):
+    """Whom results are sent to, once the volunteer agrees."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")]
+    key: Annotated[str, Meta(pattern="^([A-Za-z0-9_-]{43})?$")] = (
+        ""  # Ed25519, base64url; empty: none is pinned
+    )
+    trust: str = "system"  # or the name of a file in trust/
+    proxy: str = ""  # socks5://HOST:PORT or http://HOST:PORT; empty: ALL_PROXY, if it is set
+
+    @property
+    def host(self) -> str:
+        """HOST[:PORT], the name under which it is agreed to and its receipts are kept."""
+        return self.url.split("/")[2].lower()
+
+
+class Queue(Setting):
+    """How much may wait to be sent before measuring stops; nothing that waits is ever deleted."""
+
+    bytes: Annotated[int, Meta(ge=1_000_000)] = 200_000_000
+    free: Annotated[int, Meta(ge=1_000_000)] = 50_000_000  # bytes of the disk that are left alone
+
+
 class Settings(Setting):
     """configs/probe.toml."""
 
@@ -170,6 +193,8 @@ class Settings(Setting):
     network: Network = Network()
     far_end: FarEnd = FarEnd()
     turn: Turn = Turn()
+    collectors: tuple[Collector, ...] = ()
+    queue: Queue = Queue()
     # Addresses to take for public ones although they are not: a lab, an intranet.
     own_networks: tuple[str, ...] = ()
 

@@ -144,6 +144,7 @@ async def run(
             vantage=vantage,
             catalogue=catalogue.digest,
             tests=options.tests,
+            consent=options.consent,
         )
         lines.begin(header)
 

@@ -33,6 +33,7 @@ class Options:
     kind: Literal["mobile", "fixed", "wifi", "other", "unknown"] = "unknown"
     seed: int | None = None
     far_end: FarEnd | None = None  # None: no test calls
+    consent: str = "none"  # how far the volunteer agreed to go; it is written down
 
 
 @dataclass(frozen=True, kw_only=True)

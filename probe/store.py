@@ -163,7 +163,8 @@ def find(folder: Path, name: str | None) -> Path:
         if not found:
             raise StoreError(f"{folder}: there are no runs here yet; `probe run` makes one")
         return found[0]
-    matching = [path for path in found if name in path.name]
+    # A file's name ends in the first eight digits of its run's id.
+    matching = [path for path in found if name in path.name or path.stem.endswith(f"_{name[:8]}")]
     if not matching:
         raise StoreError(f"{folder}: there is no run {name!r} here")
     return matching[0]

@@ -25,7 +25,8 @@ ORDER = (
     "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",
     "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
-    "net", "session", "demo", "cli", "__main__",
+    "language", "durable", "lock", "consent", "countries", "upload", "net", "session", "schedule", "doctor",
+    "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
@@ -81,7 +82,8 @@ def test_httpx_is_imported_in_one_module() -> None:
 
 
 def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
-    code = "import sys; from probe.cli import demo, run, services, show; print(*sys.modules)"
+    commands = "consent, demo, doctor, run, schedule, services, show, upload"
+    code = f"import sys; from probe.cli import {commands}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
 

@@ -42,7 +42,17 @@ def _root(
 
 def main() -> None:
     """The command `probe`. Known errors are one sentence on stderr."""
-    from probe.cli import demo, far_end, run, services, show  # noqa: F401 - they register themselves
+    from probe.cli import (  # noqa: F401 - they register themselves
+        consent,
+        demo,
+        doctor,
+        far_end,
+        run,
+        schedule,
+        services,
+        show,
+        upload,
+    )
 
     try:
         app()

@@ -1,6 +1,7 @@
 """`probe run`: measure, judge, keep, and print one table."""
 
 import sys
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -9,7 +10,7 @@ import typer
 from probe.cli import Configs, Home, Json, Results, app, fail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -97,8 +98,11 @@ def run(
             metavar="URL", help='Place test calls to this far end (https://HOST[:PORT][#KEY]); "" for none.'
         ),
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Agree to the test calls without being asked.")
+    agree: Annotated[
+        bool,
+        typer.Option(
+            "--agree", "--yes", "-y", help="Agree to these tests, and to the test calls, for this once."
+        ),
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Repeat the order of an earlier run.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -113,30 +117,55 @@ def run(
     130 stopped by you (what was measured is kept).
     """
     import asyncio
+    from dataclasses import replace
 
     from probe import home as homes
+    from probe.cli.agreeing import Asking, note_after, required
     from probe.cli.calls import agreed
+    from probe.cli.queueing import queue_up, refuse_if_full
     from probe.configs import load
     from probe.store import StoreError
     from probe.toml_file import ConfigError
 
     try:
         where = homes.home(home)
-        catalogue = load(homes.configs(where, configs))
+        folder = homes.configs(where, configs)
+        catalogue = load(folder)
         chosen = catalogue.select(tuple(services or ()))
         options = _options(only, tests, tier, label, country, kind, budget, max_bytes, (ipv4, ipv6), seed)
-        options = agreed(catalogue, chosen, options, where, far_end, yes=yes)
         _refuse_nothing(catalogue, chosen, options)
+        asking = Asking(
+            home=where, configs=folder, catalogue=catalogue, tests=options.tests, country=options.country
+        )
+        required(asking, agree=agree)
+        options = replace(options, consent=tests.value)
+        options = agreed(asking, chosen, options, far_end, agree=agree)
+        refuse_if_full(where, catalogue)
         if tests in _WARNINGS:
             sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
-        with _progress(quiet=quiet or json) as progress:
+        with _alone(where), _progress(quiet=quiet or json) as progress:
             finished = asyncio.run(
                 _session(catalogue, chosen, options, homes.results(where, results), progress)
             )
     except (ConfigError, StoreError) as error:
         raise fail(str(error)) from None
     _print(finished, json=json)
+    queue_up(where, finished.path)
+    note_after(where, folder, finished.document.run.vantage.country)
     raise typer.Exit(_exit_code(finished))
+
+
+@contextmanager
+def _alone(home: "Path") -> "Iterator[None]":
+    """Keep the timer, if there is one, from measuring beside this run. Two runs of yours are your own business."""
+    from probe.lock import Busy, held
+    from probe.schedule.timer import folder, running
+
+    with ExitStack() as stack:
+        if folder(home).is_dir():
+            with suppress(Busy, OSError):
+                stack.enter_context(held(running(home)))
+        yield
 
 
 def _refuse_nothing(catalogue: "Catalogue", chosen: "tuple[Service, ...]", options: "Options") -> None:

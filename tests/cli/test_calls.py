@@ -9,13 +9,15 @@ import pytest
 import typer
 
 from probe.catalogue import Catalogue, FarEnd
+from probe.cli.agreeing import Asking
 from probe.cli.calls import agreed
 from probe.configs import load
 from probe.plan import Options
 from probe.toml_file import ConfigError
 from tests.cli.test_run import probe
 
-SHIPPED = load(Path(__file__).parent.parent.parent / "configs")
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+SHIPPED = load(CONFIGS)
 URL = "https://calls.example.org:8443#the-secret-key"
 WHATSAPP = SHIPPED.select(("whatsapp",))
 
@@ -38,12 +40,14 @@ def asked(
     home: Path,
     url: str | None = URL,
     *,
-    yes: bool = False,
+    agree: bool = False,
+    country: str = "",
     catalogue: Catalogue = SHIPPED,
     service: str = "whatsapp",
     only: tuple[str, ...] = (),
 ) -> Options:
-    return agreed(catalogue, catalogue.select((service,)), Options(only=only), home, url, yes=yes)
+    asking = Asking(home=home, configs=CONFIGS, catalogue=catalogue, tests="default", country=country)
+    return agreed(asking, catalogue.select((service,)), Options(only=only), url, agree=agree)
 
 
 def is_placed(options: Options) -> bool:
@@ -98,15 +102,15 @@ def test_where_nobody_is_there_it_is_refused_and_says_what_to_say(
     told = capsys.readouterr()
 
     assert (caught.value.exit_code, told.out) == (2, "")
-    assert 'say --yes, or --far-end "" to measure without calls' in told.err
+    assert 'say --agree, or --far-end "" to measure without calls' in told.err
     assert "calls.example.org" in told.err
     assert "the-secret-key" not in told.err
 
 
-def test_yes_agrees_without_being_asked_and_is_not_remembered(
+def test_agree_agrees_without_being_asked_and_is_not_remembered(
     tmp_path: Path, typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert is_placed(asked(tmp_path, yes=True))
+    assert is_placed(asked(tmp_path, agree=True))
     assert capsys.readouterr().err == ""
     with pytest.raises(typer.Exit):
         asked(tmp_path)
@@ -128,9 +132,9 @@ def test_the_configured_far_end_is_used_unless_the_user_names_another_or_none(
     )
     own = msgspec.structs.replace(SHIPPED, settings=settings)
 
-    assert (configured := asked(tmp_path, None, yes=True, catalogue=own).far_end) is not None
+    assert (configured := asked(tmp_path, None, agree=True, catalogue=own).far_end) is not None
     assert (configured.host, configured.trust) == ("own.example", "any")
-    assert (named := asked(tmp_path, URL, yes=True, catalogue=own).far_end) is not None
+    assert (named := asked(tmp_path, URL, agree=True, catalogue=own).far_end) is not None
     assert named.host == "calls.example.org"
     assert not is_placed(asked(tmp_path, "", catalogue=own))
 
@@ -141,7 +145,7 @@ def test_what_sends_no_media_needs_no_consent(tmp_path: Path, typing: pytest.Mon
 
 def test_a_wrong_url_is_one_sentence_without_its_key(tmp_path: Path, typing: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="must begin with https://") as caught:
-        asked(tmp_path, "http://calls.example.org#the-secret-key", yes=True)
+        asked(tmp_path, "http://calls.example.org#the-secret-key", agree=True)
 
     assert "calls.example.org" in str(caught.value)
     assert "the-secret-key" not in str(caught.value)
@@ -164,7 +168,19 @@ def test_what_is_kept_of_a_consent_is_the_host_alone(tmp_path: Path, typing: pyt
     asked(tmp_path)
 
     (kept,) = tmp_path.iterdir()
-    assert kept.read_text() == "calls.example.org\n"
+    assert kept.read_text() == '{"far_ends":["calls.example.org"]}\n'
+
+
+def test_where_calls_are_advised_against_only_a_far_end_named_by_the_user_is_called(
+    tmp_path: Path, typing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = msgspec.structs.replace(SHIPPED.settings, far_end=FarEnd(url="https://own.example"))
+    own = msgspec.structs.replace(SHIPPED, settings=settings)
+
+    assert not is_placed(asked(tmp_path, None, agree=True, catalogue=own, country="AE"))
+    assert "test calls are left out in United Arab Emirates" in capsys.readouterr().err
+    assert is_placed(asked(tmp_path, agree=True, catalogue=own, country="AE"))
+    assert is_placed(asked(tmp_path, None, agree=True, catalogue=own, country="DE"))
 
 
 async def test_a_run_without_anybody_there_ends_before_a_packet_is_sent(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ async def probe(*arguments: str) -> tuple[int | None, str, str]:
 
 async def test_a_run_prints_one_json_object_and_keeps_its_file(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
-        code, out, err = await probe("run", "--home", str(home), "-4", "--json", "--label", "at my aunt's")
+        code, out, err = await probe(
+            "run", "--agree", "--home", str(home), "-4", "--json", "--label", "at my aunt's"
+        )
     told = json.loads(out)
 
     assert (code, err) == (0, "")
@@ -80,7 +82,7 @@ async def test_a_run_prints_one_json_object_and_keeps_its_file(tmp_path: Path) -
 
 async def test_a_run_prints_a_table_of_eighty_columns_and_show_explains_it(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
-        code, out, _ = await probe("run", "pigeon", "--home", str(home), "-4")
+        code, out, _ = await probe("run", "pigeon", "--agree", "--home", str(home), "-4")
     assert code == 0
     assert "pigeon" in out
     assert "tincan" not in out
@@ -96,7 +98,7 @@ async def test_a_run_prints_a_table_of_eighty_columns_and_show_explains_it(tmp_p
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 async def test_a_stopped_run_keeps_what_it_measured(tmp_path: Path, stop: signal.Signals) -> None:
     async with network(tmp_path) as home:
-        process = await start("run", "--home", str(home), "-4", "--json")
+        process = await start("run", "--agree", "--home", str(home), "-4", "--json")
         async with asyncio.timeout(60):
             while not any((home / "results").glob("*.jsonl")):  # it begins with the first line of the file
                 await asyncio.sleep(0.1)
@@ -115,7 +117,7 @@ async def test_a_stopped_run_keeps_what_it_measured(tmp_path: Path, stop: signal
 async def test_a_network_where_nothing_answers_is_exit_code_1(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
         pass
-    code, out, _ = await probe("run", "--home", str(home), "-4", "--json")
+    code, out, _ = await probe("run", "--agree", "--home", str(home), "-4", "--json")
 
     assert code == 1
     assert json.loads(out)["network"]["regime"] == "offline"
@@ -156,7 +158,7 @@ async def test_services_lists_and_checks_the_shipped_catalogue() -> None:
 
 
 async def test_every_command_explains_itself_with_an_example() -> None:
-    for command in ("run", "services", "show", "demo"):
+    for command in ("run", "services", "show", "demo", "upload", "consent", "schedule", "doctor"):
         code, out, _ = await probe(command, "--help")
         assert code == 0
         assert "Examples" in out
@@ -164,7 +166,7 @@ async def test_every_command_explains_itself_with_an_example() -> None:
 
 async def test_a_damaged_file_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
-        await probe("run", "tincan", "--home", str(home), "-4")
+        await probe("run", "tincan", "--agree", "--home", str(home), "-4")
     (path,) = (home / "results").glob("*.jsonl")
     path.write_bytes(path.read_bytes()[:-40])
     code, out, err = await probe("show", "--home", str(home))
@@ -179,7 +181,7 @@ async def test_a_run_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
         (tmp_path / "file").write_text("")
         code, _, err = await probe(
-            "run", "tincan", "--home", str(home), "-4", "--results", str(tmp_path / "file")
+            "run", "tincan", "--agree", "--home", str(home), "-4", "--results", str(tmp_path / "file")
         )
 
     assert code == 2
@@ -191,14 +193,16 @@ async def test_a_run_that_cannot_be_kept_says_so(tmp_path: Path) -> None:
 )
 async def test_a_limit_ends_a_run_and_says_so(tmp_path: Path, option: tuple[str, str], ended: str) -> None:
     async with network(tmp_path) as home:
-        _, out, _ = await probe("run", "--home", str(home), "-4", "--json", *option)
+        _, out, _ = await probe("run", "--agree", "--home", str(home), "-4", "--json", *option)
 
     assert json.loads(out)["ended"] == ended
 
 
 async def test_extended_tests_warn_before_they_begin(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
-        code, _, err = await probe("run", "tincan", "--home", str(home), "-4", "--tests", "extended")
+        code, _, err = await probe(
+            "run", "tincan", "--agree", "--home", str(home), "-4", "--tests", "extended"
+        )
 
     assert code == 0
     assert "Whoever watches this network may notice" in err

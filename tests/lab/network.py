@@ -57,6 +57,7 @@ class Network:
         command += [sys.executable, "-m", "probe", *arguments]
         if arguments[:1] == ("run",):
             command += ["--configs", str(configs or self.folder / "configs"), "--results", str(self.results)]
+            command += ["--agree"]
         with self._busy(arguments) as inside:
             return subprocess.run(
                 [*inside, *command], capture_output=True, env=environment, timeout=timeout, check=False
