@@ -17,12 +17,12 @@ MODULES = {
 # Each may import what stands before it, and itself.
 ORDER = (
     "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "tls_link",
-    "http_link", "stun_message", "webrtc", "toml_file", "far_end", "steps", "model", "catalogue",
+    "http_link", "stun_message", "webrtc", "toml_file", "http_server", "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
     "rule", "call_rules", "relay_rules", "rules", "regime", "findings", "verdict", "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
-    "net", "session", "demo", "cli", "__main__",
+    "net", "session", "upload", "collector", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
