@@ -26,11 +26,15 @@ async def serving(
     *,
     connections: int,
     idle: int,
+    protocol: type[asyncio.Protocol] | None = None,
 ) -> AsyncIterator[None]:
-    """Serve on listening sockets while the block lasts; `idle` seconds may a connection wait for its next request."""
+    """Serve on listening sockets while the block lasts; `idle` seconds may a connection wait for its next request.
+
+    `protocol` is HTTP/1.1 as uvicorn has it, with Patience; h11 if none is given.
+    """
     config = uvicorn.Config(
         app,
-        http=_Patient,
+        http=protocol or PatientH11,
         ws="none",
         lifespan="off",
         proxy_headers=False,
@@ -66,19 +70,24 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Patient(H11Protocol):
-    """HTTP/1.1 that does not wait forever for a request to begin or to go on."""
+class Patience:
+    """Over one of uvicorn's protocols: a request that does not begin, or does not go on, is not awaited forever."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    cycle: Any
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Somebody came."""
-        super().connection_made(transport)
+        super().connection_made(transport)  # type: ignore[misc]
         self._looks = 0  # at the request that is being served
         self._watch = self.loop.call_later(_SLOW, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """They left."""
         self._watch.cancel()
-        super().connection_lost(exc)
+        super().connection_lost(exc)  # type: ignore[misc]
 
     def _look(self) -> None:
         """Every so often: is a request being served, or its successor awaited by the keep-alive timer?"""
@@ -88,6 +97,10 @@ class _Patient(H11Protocol):
             self.transport.abort()
             return
         self._watch = self.loop.call_later(_SLOW, self._look)
+
+
+class PatientH11(Patience, H11Protocol):  # type: ignore[misc]
+    """HTTP/1.1 in Python alone."""
 
 
 @contextlib.contextmanager

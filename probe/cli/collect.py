@@ -46,8 +46,13 @@ def _serve(settings: "CollectorSettings") -> None:
     import asyncio
     import signal
 
-    from probe.collector.archive import StorageError
-    from probe.collector.server import NothingBound, serve
+    try:
+        from probe.collector.archive import StorageError
+        from probe.collector.server import NothingBound, serve
+    except ModuleNotFoundError as error:
+        raise fail(
+            f"{error.name} is missing; a collector is installed with: pip install '.[collector]'"
+        ) from None
 
     async def until_told() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -44,6 +44,13 @@ class Wish:
     line: bytes
     sha256: str = ""
 
+    @property
+    def entry(self) -> Entry:
+        """What an index wants of the line."""
+        if not self.sha256:
+            return Entry(deleted=self.run, received=self.received, key=self.key)
+        return Entry(run=self.run, sha256=self.sha256, received=self.received, key=self.key)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -142,34 +149,32 @@ class Archive:
 
     def _grant(self, wishes: Sequence[Wish]) -> list[Answer]:
         answers: list[Answer] = []
-        lines: list[bytes] = []
+        granted: list[Wish] = []
         fresh: dict[str, Known] = {}
         for wish in wishes:
             known = fresh.get(wish.run) or self._index.find(wish.run)
             word = _word(wish, known)
             if word == "new" or word == "deleted" and not wish.sha256 and known and known.state == KEPT:
-                lines.append(wish.line)
+                granted.append(wish)
                 known = fresh[wish.run] = _after(wish, known)
             answers.append(Answer(word, known))
-        if lines:
-            self._append(lines)
+        if granted:
+            self._append(granted)
         return answers
 
-    def _append(self, lines: list[bytes]) -> None:
+    def _append(self, granted: list[Wish]) -> None:
         if self._segment is None:
             now = self._wall()
             name = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(4)}"
             self._segment = segments.Segment(self._storage, name, now)
         segment = self._segment
         try:
-            segment.append(b"".join(lines))
+            segment.append(b"".join([wish.line for wish in granted]))
         except OSError:
             self._let_go()  # after a failed sync nobody knows what a second one would mean
             raise
         # Should this fail, the place stays behind, and the next commit reads these lines before it decides anything.
-        self._note(
-            segment.name, [found for raw in lines if (found := entry(raw))], Place(segment.size, False)
-        )
+        self._note(segment.name, [wish.entry for wish in granted], Place(segment.size, False))
         if segment.size >= self._most:
             self._let_go()
             segments.seal(self._storage, segment.name)

@@ -17,6 +17,7 @@ from probe.collector import receipts
 from probe.collector.app import Desk, make_app
 from probe.collector.archive import Archive
 from probe.collector.figures import Figures
+from probe.collector.http_protocol import PatientLlhttp
 from probe.collector.intake import Intake
 from probe.collector.rate import Rates
 from probe.collector.settings import CollectorSettings
@@ -74,7 +75,9 @@ async def running(settings: CollectorSettings, say: Callable[[str], None]) -> As
         sockets = _bound(settings, stack, say)
         app = make_app(desk, lambda error: say(trouble(error, "collector")))
         await stack.enter_async_context(
-            http_server.serving(app, sockets, connections=settings.limits.connections, idle=_IDLE)
+            http_server.serving(
+                app, sockets, connections=settings.limits.connections, idle=_IDLE, protocol=PatientLlhttp
+            )
         )
         listening = tuple((str(name[0]), int(name[1])) for name in (s.getsockname() for s in sockets))
         yield Running(listening=listening, key=signing.public)

@@ -32,7 +32,9 @@ def result(run: str, *, size: int = 2_000, began: datetime = NOW, software: str 
         )
         chain = Chain(variant="target", host="chat.example", port=443, observations=seen)
         lines.append(
-            line(Measurement(service="pigeon", target="chat", purpose="messaging", group="a", chains=(chain,)))
+            line(
+                Measurement(service="pigeon", target="chat", purpose="messaging", group="a", chains=(chain,))
+            )
         )
     lines.append(line(End(ended="complete", seconds=1.0, sent=1, received=1)))
     return b"".join(lines)
