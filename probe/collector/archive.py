@@ -77,7 +77,7 @@ class Archive:
                 (storage / folder).mkdir(parents=True, exist_ok=True)
             os.close(os.open(storage / _LOCK, os.O_RDWR | os.O_CREAT, 0o640))
             segments.sync_folder(storage)
-            self._index = Index(storage / _INDEX / f"{name}.sqlite")
+            self._index = _index(storage, name)
             self._places = self._index.places()
             with self._locked():
                 self._adopt()
@@ -252,6 +252,15 @@ class Archive:
             yield
         finally:
             os.close(lock)
+
+
+def _index(storage: Path, name: str) -> Index:
+    try:
+        return Index(storage / _INDEX / f"{name}.sqlite")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise OSError(0, f"another collector has the name {name!r}; give this one its own") from None
+        raise
 
 
 def tidy(storage: Path, doomed: dict[str, set[str]]) -> list[str]:
