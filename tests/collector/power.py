@@ -20,7 +20,9 @@ class Disk:
         self._folder = folder
         self._content: dict[int, bytes] = {}
         self._entries: dict[Path, dict[str, int]] = {}
-        self._held: list[int] = []  # files that are synced stay open, or their numbers would be given to others
+        self._held: list[
+            int
+        ] = []  # files that are synced stay open, or their numbers would be given to others
         self.syncs = 0
 
     def synced(self, descriptor: int) -> None:
@@ -53,7 +55,11 @@ class Disk:
 
 @contextmanager
 def cuts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, before_each: Callable[[Disk], None], *, ignored: bool = False
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before_each: Callable[[Disk], None],
+    *,
+    ignored: bool = False,
 ) -> Iterator[Disk]:
     """Call `before_each` before anything is synced. `ignored`: a disk that says it synced data, and has not."""
     disk = Disk(folder.resolve())

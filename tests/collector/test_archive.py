@@ -39,7 +39,11 @@ def test_two_of_one_id_in_one_batch_are_decided_in_their_order(tmp_path: Path) -
 def test_what_one_collector_kept_the_other_knows_at_once(tmp_path: Path) -> None:
     one, two = archive(tmp_path, "one"), archive(tmp_path, "two")
 
-    assert words(*one.commit([keep("aa")]), *two.commit([keep("aa"), keep("aa", "other")])) == ["new", "same", "taken"]
+    assert words(*one.commit([keep("aa")]), *two.commit([keep("aa"), keep("aa", "other")])) == [
+        "new",
+        "same",
+        "taken",
+    ]
     assert words(*two.commit([keep("bb")]), *one.commit([keep("bb")])) == ["new", "same"]
     found = one.find("bb"), two.find("aa"), one.find("cc")
     assert [known and known.received for known in found] == ["now", "now", None]
@@ -81,7 +85,11 @@ def test_it_knows_after_a_restart_with_and_without_its_index(tmp_path: Path) -> 
         file.unlink()
 
     assert known == ["deleted", "same"]
-    assert words(*archive(tmp_path).commit([keep("aa"), keep("bb"), keep("bb", "x")])) == ["deleted", "same", "taken"]
+    assert words(*archive(tmp_path).commit([keep("aa"), keep("bb"), keep("bb", "x")])) == [
+        "deleted",
+        "same",
+        "taken",
+    ]
 
 
 def test_an_index_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
