@@ -32,6 +32,8 @@ from probe.upload.signing import RUN, unpadded
 
 _BODY_SECONDS = 60.0
 _JSON = "application/json"
+_UNREAD = (408, 413)  # what is still to come is not awaited
+_PATIENT = 8  # times what is allowed is read, and thrown away: a peer that is still sending hears no answer
 _SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _ONCE = ("callreach-run", "callreach-key", "callreach-signature", "callreach-sent")
 
@@ -182,20 +184,24 @@ class _Api:
         intake, most = self._desk.intake, self._desk.limits.body
         too_large = Refused(413, "size", f"a run as it is sent has at most {most} bytes")
         said = request.headers.get("content-length", "")
-        if said.isdecimal() and int(said[:18]) > most:
+        if said.isdecimal() and int(said[:18]) > most * _PATIENT:
             raise too_large
-        pieces = bytearray()
+        pieces, come = bytearray(), 0
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 async for piece in request.stream():
-                    if len(pieces) + len(piece) > most:
+                    come += len(piece)
+                    if come > most * _PATIENT:
                         raise too_large
-                    intake.hold(len(piece))
-                    pieces += piece
+                    if come <= most:
+                        intake.hold(len(piece))
+                        pieces += piece
         except TimeoutError:
             raise Refused(408, "slow", f"the body did not come within {_BODY_SECONDS:.0f} s") from None
         finally:
             intake.hold(-len(pieces))
+        if come > most:
+            raise too_large
         return bytes(pieces)
 
     def _answer(
@@ -208,6 +214,8 @@ class _Api:
         more = dict(headers or {})
         if error.retry is not None:
             more["retry-after"] = str(math.ceil(error.retry))
+        if error.status in _UNREAD:
+            more["connection"] = "close"
         body = msgspec.json.encode(Refusal(error=error.error, reason=error.reason))
         return self._answer(error.status, body, error.error, more)
 

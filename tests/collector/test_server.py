@@ -23,9 +23,9 @@ from tests.collector.sender import Sender, new_id, receipt, result
 from tests.loopback import HERE
 
 
-async def answered(port: int, raw: bytes) -> bytes:
+async def answered(port: int, raw: bytes, sender: str = HERE) -> bytes:
     """Everything that comes back on one connection."""
-    reader, writer = await asyncio.open_connection(HERE, port)
+    reader, writer = await asyncio.open_connection(HERE, port, local_addr=(sender, 0))
     writer.write(raw)
     with contextlib.suppress(ConnectionResetError):
         async with asyncio.timeout(10):
@@ -204,9 +204,8 @@ async def test_nothing_it_says_or_writes_has_an_address_of_a_sender(
             named = await far.get("/healthz", headers={"x-forwarded-for": "203.0.113.9"})
             await far.post(RUNS, content=b"x")
             metrics = await far.get("/metrics")
-        with socket.create_connection((HERE, client.base_url.port or 0), source_address=(sender, 0)) as rude:
-            rude.sendall(b"\x00\xff\r\n\r\n")
-            rude.recv(100)
+        assert client.base_url.port is not None
+        await answered(client.base_url.port, b"\x00\xff\r\n\r\n", sender)
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     out = "".join(capfd.readouterr())
     logged = "".join(
