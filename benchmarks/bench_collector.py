@@ -7,27 +7,24 @@ disk; 99 of 100 within 250 ms at 1000 a second; no acknowledged run lost over 50
 import argparse
 import asyncio
 import contextlib
-import json
-import multiprocessing
 import os
 import random
-import secrets
+import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import zstandard
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import zstandard
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from benchmarks.priority import load, machine
+from benchmarks.priority import ahead, load, machine
 from tests.collector.kept import kept
 from tests.collector.sender import Sender, new_id, result
 
@@ -106,9 +103,9 @@ class Seen:
             self.others.append(status)
 
 
-async def flat_out(port: int, requests: Sequence[Ready], connections: int) -> Seen:
+async def flat_out(port: int, requests: Sequence[Ready], connections: int, seen: Seen | None = None) -> Seen:
     """As fast as it goes, each connection one at a time; a collector that dies ends it."""
-    seen, left = Seen(), iter(requests)
+    seen, left = seen or Seen(), iter(requests)
 
     async def work(one: Line) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -173,7 +170,9 @@ def collector(storage: Path, name: str = "one", more: str = "") -> Iterator[tupl
 def usage(pid: int) -> tuple[float, float]:
     """Seconds of processor, and MB of memory."""
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    rss = next(l for l in Path(f"/proc/{pid}/status").read_text().splitlines() if l.startswith("VmRSS"))
+    rss = next(
+        each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each.startswith("VmRSS")
+    )
     return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK"), int(rss.split()[1]) / 1024
 
 
@@ -209,3 +208,117 @@ def delay(folder: Path, rate: float, seconds: float) -> bool:
         f" {slow * 1e3:.1f} ms, {slow / CEILING:.2f} of {CEILING * 1e3:.0f} ms; {len(seen.others)} not acknowledged"
     )
     return slow < CEILING and not seen.others
+
+
+def crashes(folder: Path, rounds: int, *, power: bool) -> bool:
+    """SIGKILL under load at random moments; with `power`, what was not synced is gone as well."""
+    dice, acknowledged, requests = random.Random(), set[str](), iter(prepare(rounds * 2000))
+    lost = doubled = 0
+    with image(folder) if power else contextlib.nullcontext(folder) as where:
+        storage = where / "storage"
+        for _ in range(rounds):
+            with collector(storage, more="[segments]\noctets = 4_000_000\n") as (pid, port):
+                seen = Seen()
+                some = [request for request, _ in zip(requests, range(2000), strict=False)]
+                working = threading.Thread(target=lambda: asyncio.run(flat_out(port, some, 16, seen)))  # noqa: B023
+                working.start()
+                until = time.monotonic() + 30
+                while not seen.acknowledged and time.monotonic() < until:
+                    time.sleep(0.01)
+                time.sleep(dice.uniform(0.05, 0.8))
+                if power:
+                    os.kill(pid, signal.SIGSTOP)
+                    promised = acknowledged | set(seen.acknowledged)
+                    left = after_power_cut(folder)
+                    lost += len(promised - left.keys())
+                    doubled += sum(len(texts) > 1 for texts in left.values())
+                os.kill(pid, signal.SIGKILL)
+                working.join()
+                acknowledged |= set(seen.acknowledged)
+        with collector(storage):
+            found = kept(storage)
+    lost += len(acknowledged - found.keys())
+    doubled += sum(len(texts) > 1 for texts in found.values())
+    what = "power cuts (a copy of the running file system, mounted)" if power else "kill -9"
+    print(f"{rounds} {what}: {len(acknowledged)} acknowledged, {lost} lost, {doubled} kept twice (limit 0)")
+    return not lost and not doubled and bool(acknowledged)
+
+
+@contextlib.contextmanager
+def image(folder: Path) -> Iterator[Path]:
+    """A small ext4 of its own, which writes nothing of itself for minutes. Needs root."""
+    file, where = folder / "image", folder / "mounted"
+    where.mkdir()
+    with file.open("wb") as made:
+        made.truncate(3 << 30)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(file)], check=True)
+    subprocess.run(["mount", "-o", "loop,commit=300", str(file), str(where)], check=True)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", str(where)], check=True)
+
+
+def after_power_cut(folder: Path) -> dict[str, list[str]]:
+    """What a collector finds on a copy of the image, whose journal is replayed when it is mounted."""
+    copy, there = folder / "copy", folder / "there"
+    there.mkdir(exist_ok=True)
+    subprocess.run(["cp", "--sparse=always", str(folder / "image"), str(copy)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(copy), str(there)], check=True)
+    try:
+        with collector(there / "storage", "after"):
+            return kept(there / "storage")
+    finally:
+        subprocess.run(["umount", str(there)], check=True)
+        copy.unlink()
+
+
+def soak(folder: Path, seconds: float) -> bool:
+    """As fast as it goes; memory after a tenth of the time against memory at the end."""
+    began, early, count = time.monotonic(), 0.0, 0
+    with collector(folder / "storage", more="[segments]\noctets = 20_000_000\n") as (pid, port):
+        while time.monotonic() - began < seconds:
+            count += len(asyncio.run(flat_out(port, prepare(2000), 32)).acknowledged)
+            if not early and time.monotonic() - began > seconds / 10:
+                early = usage(pid)[1]
+        late = usage(pid)[1]
+    print(
+        f"soak of {seconds:.0f} s, {count} runs: {early:.0f} MB after a tenth, {late:.0f} MB at the end,"
+        f" {late / early:.2f} of it (limit 1.20)"
+    )
+    return late < early * 1.2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=20.0, help="at 1000 a second")
+    parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--cuts", type=int, default=50)
+    parser.add_argument("--soak", type=float, default=600.0, help="seconds")
+    parser.add_argument(
+        "--folder", type=Path, help="on the disk that is measured; default: the temporary one"
+    )
+    given = parser.parse_args()
+    print(f"{machine()}; load {load():.1f}")
+    works = [
+        lambda folder: throughput(folder, given.runs, 32),
+        lambda folder: delay(folder, given.rate, given.seconds),
+        lambda folder: crashes(folder, given.kills, power=False),
+        lambda folder: soak(folder, given.soak),
+    ]
+    if os.geteuid() == 0 and shutil.which("mkfs.ext4"):
+        works.insert(3, lambda folder: crashes(folder, given.cuts, power=True))
+    else:
+        print("power cuts: skipped, they need root and mkfs.ext4")
+    good = []
+    with ahead():
+        for work in works:
+            with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+                good.append(work(Path(folder)))
+    raise SystemExit(0 if all(good) else 1)
+
+
+if __name__ == "__main__":
+    main()

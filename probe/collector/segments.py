@@ -86,7 +86,7 @@ def opened(storage: Path, name: str) -> Iterator[BinaryIO]:
     with contextlib.ExitStack() as stack:
         for place in (storage / OPEN / f"{name}{RAW}", storage / SEALED / f"{name}{RAW}"):
             with contextlib.suppress(FileNotFoundError):
-                file = stack.enter_context(place.open("rb"))
+                file: BinaryIO = stack.enter_context(place.open("rb"))
                 break
         else:
             packed = stack.enter_context((storage / SEALED / f"{name}{PACKED}").open("rb"))

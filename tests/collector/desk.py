@@ -68,7 +68,7 @@ async def visitor(storage: Path, client: str = "192.0.2.1", **more: Any) -> Asyn
 
 def settings(storage: Path, **more: Any) -> CollectorSettings:
     """On loopback, at a port that is free."""
-    given = {
+    given: dict[str, Any] = {
         "listen": (f"{HERE}:0",), "storage": str(storage), "key": str(storage / "key.pem"), "free": 0,
         "limits": Limits(hourly=10**6),
     } | more  # fmt: skip

@@ -44,8 +44,8 @@ class Disk:
 
     def left(self, where: Path) -> None:
         """Write what would be left to another folder; folders themselves always are."""
-        for folder, _, _ in os.walk(self._folder):
-            (where / Path(folder).relative_to(self._folder)).mkdir(parents=True, exist_ok=True)
+        for each in (self._folder, *(path for path in self._folder.rglob("*") if path.is_dir())):
+            (where / each.relative_to(self._folder)).mkdir(parents=True, exist_ok=True)
         for folder, entries in self._entries.items():
             for name, inode in entries.items():
                 target = where / folder.relative_to(self._folder) / name

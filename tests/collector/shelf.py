@@ -20,7 +20,12 @@ class Clock:
 
 def archive(storage: Path, name: str = "one", **more: Any) -> Archive:
     """With segments of any size, on any disk."""
-    given = {"segment_bytes": 1 << 30, "segment_seconds": 900.0, "free": 0, "wall": Clock()} | more
+    given: dict[str, Any] = {
+        "segment_bytes": 1 << 30,
+        "segment_seconds": 900.0,
+        "free": 0,
+        "wall": Clock(),
+    } | more
     return Archive(storage, name, **given)
 
 

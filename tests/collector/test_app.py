@@ -182,8 +182,12 @@ async def test_a_body_without_an_announced_length_is_counted_as_it_comes(tmp_pat
     assert refusal(response)[:2] == (413, "size")
 
 
-HEAD = '{"record":"run","format":1,"id":"ID","software":"SOFT","started":"2026-11-25T04:10:37Z","vantage":{},"catalogue":""}'
-TORN = "is cut off"
+HEAD = (
+    '{"record":"run","format":1,"id":"ID","software":"SOFT","started":"2026-11-25T04:10:37Z","vantage":{}'
+    ',"catalogue":""}'
+)
+DEEP = '{"record":"lookup","resolver":"","name":"","type":"","x":' + "[" * 200_000
+END = '{"record":"end","ended":"complete","seconds":1,"sent":0,"received":0}'
 
 
 @pytest.mark.parametrize(
@@ -196,10 +200,11 @@ TORN = "is cut off"
         (HEAD, 422, "line 1 is cut off"),
         (f"{HEAD}\n{{}}\n", 422, "line 2"),
         (f"{HEAD}\n{HEAD}\n", 422, "line 2: is a second run in one file"),
-        (f"{HEAD}\n" + '{"record":"lookup","resolver":"","name":"","type":"","x":' + "[" * 200_000 + "\n", 422, "line 2: is nested too deeply"),
+        (f"{HEAD}\n{DEEP}\n", 422, "line 2: is nested too deeply"),
         (f"{HEAD}\n\n", 422, "line 2: is empty"),
-        (f'{HEAD}\n{{"record":"end","ended":"complete","seconds":NaN,"sent":0,"received":0}}\n', 422, "line 2: is not JSON"),
-        (f'{HEAD}\n{{"record":"end","ended":"at last","seconds":1,"sent":0,"received":0}}\n', 422, "line 2: ended: invalid enum value"),
+        (f"{HEAD}\n{END.replace('1', 'NaN')}\n", 422, "line 2: is not JSON"),
+        (f"{HEAD}\n{END.replace('complete', 'at last')}\n", 422, "line 2: ended: invalid enum value"),
+        (f"{HEAD}\n{END}\n", 201, ""),
         (HEAD.replace("04:10:37Z", "04:10:37") + "\n", 422, "started: has no time zone"),
         (HEAD.replace("2026-11-25", "2031-11-25") + "\n", 422, "began at 2031-11-25"),
         (HEAD.replace("2026-11-25", "1970-01-01") + "\n", 422, "began at 1970-01-01"),

@@ -17,7 +17,8 @@ def test_a_receipt_is_signed_over_its_other_fields_in_alphabetical_order(tmp_pat
     receipts = load(tmp_path / "key.pem")
     raw = receipts.receipt("aa", "0" * 64, "2026-11-25T04:10:37.000Z")
     made = msgspec.json.decode(raw, type=Receipt)
-    signed = f'{{"collector":"{receipts.public}","received":"2026-11-25T04:10:37.000Z","run":"aa","sha256":"{"0" * 64}"}}'
+    said = f'"collector":"{receipts.public}","received":"2026-11-25T04:10:37.000Z","run":"aa","sha256":"{"0" * 64}"'
+    signed = f"{{{said}}}"
 
     assert verifies(receipts.public, made.signature, RECEIPT, signed.encode())
     assert raw == load(tmp_path / "key.pem").receipt("aa", "0" * 64, "2026-11-25T04:10:37.000Z")
