@@ -1,6 +1,7 @@
 """Somebody who sends runs: documents, signatures and requests, right ones and others."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from probe import __version__
-from probe.collector.protocol import RUNS, Receipt
+from probe.collector.protocol import RUNS, Receipt, Refused
 from probe.model import FORMAT, Chain, End, Measurement, Observation, Run, Vantage
 from probe.record import line
 from probe.upload.signing import DELETE, RECEIPT, RUN, sign, unpadded, verifies
@@ -81,6 +82,15 @@ class Sender:
         """Send a run."""
         body = zstandard.ZstdCompressor().compress(exact)
         return await client.post(RUNS, content=body, headers=self.headers(run, exact))
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """How a check ends: the status of its refusal, 0 if there was none."""
+    try:
+        work()
+    except Refused as error:
+        return error.status
+    return 0
 
 
 def new_id() -> str:

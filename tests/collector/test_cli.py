@@ -89,3 +89,20 @@ def test_the_command_loads_nothing_heavy_before_it_is_used() -> None:
         "cryptography",
         "zstandard",
     }
+
+
+def test_an_install_without_the_extra_is_told_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "collector.toml").write_text(f'listen = ["{HERE}:0"]\nstorage = "s"\n')
+    code = (
+        "import sys; sys.modules['httptools'] = None; sys.argv = ['probe', 'collect', 'collector.toml'];"
+        "from probe.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == "probe: httptools is missing; a collector is installed with: pip install '.[collector]'\n"
+    )
