@@ -10,6 +10,7 @@ import fcntl
 import os
 import secrets
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from probe.collector.index import DELETED, KEPT, Index, Known, Place
 from probe.collector.lines import Entry, entry
 
 _LOCK, _TIDY, _INDEX = "lock", "tidy.lock", "index"
+_TRIAL = 1 << 20  # bytes that must be free for a storage to be well
 _AT_ONCE = 5000  # entries between two transactions when much is read
 _RACY = 2 * 10**9  # nanoseconds in which a folder may change without its time telling
 BROKEN = (OSError, sqlite3.Error, zstandard.ZstdError)
@@ -111,13 +113,8 @@ class Archive:
         """Whether something could be kept now. Raises StorageError."""
         try:
             self._check_room()
-            trial = self._storage / segments.OPEN / f"trial-{secrets.token_hex(4)}"
-            descriptor = os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(descriptor, bytes(4096))
-            finally:
-                os.close(descriptor)
-                trial.unlink()
+            with tempfile.TemporaryFile(dir=self._storage / segments.OPEN) as trial:
+                os.posix_fallocate(trial.fileno(), 0, _TRIAL)
         except BROKEN as error:
             raise StorageError(_why(error)) from None
 

@@ -189,8 +189,9 @@ def test_a_run_that_was_compressed_before_it_is_deleted_is_erased_too(tmp_path: 
 
 
 @pytest.mark.parametrize("failing", ["write", "fdatasync", "open"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.ESTALE])
 def test_a_disk_that_fails_grants_nothing_and_is_used_again_when_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, number: int
 ) -> None:
     shelf = archive(tmp_path)
     shelf.commit([keep("aa")])
@@ -199,13 +200,13 @@ def test_a_disk_that_fails_grants_nothing_and_is_used_again_when_it_works(
     def fails(target: object, *arguments: object) -> object:
         where = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else str(target)
         if where.startswith(str(tmp_path / "open")) or failing == "open" and where.startswith(str(tmp_path)):
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(number, os.strerror(number))
         return real(target, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, failing, fails)
         for _ in range(3):
-            with pytest.raises(StorageError, match="No space left"):
+            with pytest.raises(StorageError, match=os.strerror(number)):
                 shelf.commit([keep("bb")])
     answers = shelf.commit([keep("aa"), keep("bb")])
 
