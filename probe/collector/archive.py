@@ -11,6 +11,7 @@ import os
 import secrets
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,8 @@ from probe.collector.lines import Entry, entry
 _LOCK, _TIDY, _INDEX = "lock", "tidy.lock", "index"
 _TRIAL = 1 << 20  # bytes that must be free for a storage to be well
 _AT_ONCE = 5000  # entries between two transactions when much is read
-_RACY = 2 * 10**9  # nanoseconds in which a folder may change without its time telling
+_RACY = 2.0  # seconds in which a folder may change once more without its time telling
+_NOTHING = Place(0, False)
 BROKEN = (OSError, sqlite3.Error, zstandard.ZstdError)
 
 Word: TypeAlias = Literal["new", "same", "taken", "deleted", "unknown", "other key"]
@@ -73,7 +75,8 @@ class Archive:
         self._storage, self._wall = storage, wall
         self._most, self._oldest, self._free = segment_bytes, segment_seconds, free
         self._segment: segments.Segment | None = None
-        self._sealed: tuple[int, list[str]] = (0, [])
+        self._sealed: list[str] = []
+        self._changed, self._listed, self._sure_from = 0, 0.0, 0.0  # of the folder of sealed ones
         try:
             for folder in (segments.OPEN, segments.SEALED, _INDEX):
                 (storage / folder).mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,8 @@ class Archive:
             segments.sync_folder(storage)
             self._index = _index(storage, name)
             self._places = self._index.places()
+            for old in self._newly_sealed():  # much, if the index is new; the others go on meanwhile
+                self._read(old, self._places.get(old, _NOTHING), whole=True)
             with self._locked():
                 self._adopt()
                 self._read_on()
@@ -178,11 +183,11 @@ class Archive:
 
     def _read_on(self) -> None:
         for name in segments.being_written(self._storage):
-            place = self._places.get(name, Place(0, False))
+            place = self._places.get(name, _NOTHING)
             if self._segment is None or name != self._segment.name or place.read != self._segment.size:
                 self._read(name, place, whole=False)
         for name in self._newly_sealed():
-            self._read(name, self._places.get(name, Place(0, False)), whole=True)
+            self._read(name, self._places.get(name, _NOTHING), whole=True)
 
     def _newly_sealed(self) -> list[str]:
         """Sealed segments that are not read to their end. The folder is listed only if it may have changed."""
@@ -191,11 +196,13 @@ class Archive:
             changed = os.fstat(folder).st_mtime_ns
         finally:
             os.close(folder)
-        if changed != self._sealed[0]:
-            listed = segments.sealed(self._storage)
-            is_sure = changed + _RACY < self._wall() * 1e9
-            self._sealed = (changed if is_sure else 0, listed)
-        return [name for name in self._sealed[1] if not self._places.get(name, Place(0, False)).whole]
+        now = time.monotonic()
+        if changed != self._changed:
+            self._changed, self._sure_from = changed, now + _RACY
+        if self._listed < self._sure_from:
+            self._sealed, self._listed = segments.sealed(self._storage), now
+        self._sealed = [name for name in self._sealed if not self._places.get(name, _NOTHING).whole]
+        return self._sealed
 
     def _read(self, name: str, place: Place, *, whole: bool) -> None:
         entries: list[Entry] = []
