@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1000.0)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--cuts", type=int, default=50)
-    parser.add_argument("--soak", type=float, default=600.0, help="seconds")
+    parser.add_argument("--soak", type=float, default=300.0, help="seconds")
     parser.add_argument(
         "--folder", type=Path, help="on the disk that is measured; default: the temporary one"
     )

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from probe.collector.archive import Answer, Archive, StorageError, Wish, tidy
@@ -40,33 +41,15 @@ class Intake:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((wish, future))
         self._come.set()
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                return await future
-        except TimeoutError:
-            raise Refused(503, "storage", "the disk does not answer", retry=_AGAIN) from None
-        except StorageError as error:
-            raise _unwritable(error) from None
+        return await _in_time(future)
 
     async def find(self, run: str) -> Known | None:
         """A run that is kept or was. Raises Refused (503)."""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                return await self._in_thread(self._archive.find, run)
-        except TimeoutError:
-            raise Refused(503, "storage", "the disk does not answer", retry=_AGAIN) from None
-        except StorageError as error:
-            raise _unwritable(error) from None
+        return await _in_time(self._in_thread(self._archive.find, run))
 
     async def check(self) -> None:
         """Whether a run could be kept now. Raises Refused (503)."""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._in_thread(self._archive.check)
-        except TimeoutError:
-            raise Refused(503, "storage", "the disk does not answer", retry=_AGAIN) from None
-        except StorageError as error:
-            raise _unwritable(error) from None
+        await _in_time(self._in_thread(self._archive.check))
 
     async def write(self) -> None:
         """Write batch after batch, until cancelled."""
@@ -104,8 +87,6 @@ class Intake:
 
     async def tend(self, settings: CollectorSettings, say: Callable[[str], None]) -> None:
         """Seal, compress and erase what is due, until cancelled. What cannot be done now is tried again."""
-        from pathlib import Path
-
         said = ""
         while True:
             await asyncio.sleep(_TURN)
@@ -120,11 +101,16 @@ class Intake:
                 say(now or "The storage can be used again.")
             said = now
 
-    def _in_thread(
-        self, work: Callable[..., T], *arguments: Any
-    ) -> "Coroutine[Any, Any, T] | asyncio.Future[T]":
+    def _in_thread(self, work: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
 
-def _unwritable(error: StorageError) -> Refused:
-    return Refused(503, "storage", f"nothing can be kept now: {error}", retry=_AGAIN)
+async def _in_time(work: "asyncio.Future[T]") -> T:
+    """What the archive says. A wish that is given up on may be granted later: then it is known when it comes again."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await work
+    except TimeoutError:
+        raise Refused(503, "storage", "the disk does not answer", retry=_AGAIN) from None
+    except StorageError as error:
+        raise Refused(503, "storage", f"nothing can be kept now: {error}", retry=_AGAIN) from None

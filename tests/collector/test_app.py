@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import fcntl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -296,6 +297,25 @@ async def test_a_storage_that_fails_is_503_with_a_time_and_nothing_is_lost(tmp_p
     assert first.status_code == 201
     assert [refusal(one)[:2] for one in gone] == [(503, "storage")] * 4
     assert [one.status_code for one in after] == [200, 201, 200]
+
+
+async def test_a_disk_that_does_not_answer_is_503_and_what_it_does_later_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probe.collector.intake._PATIENCE", 0.2)
+    me, run = Sender(), new_id()
+    exact = result(run)
+    async with visitor(tmp_path) as client:
+        with (tmp_path / "lock").open("r+") as stuck:
+            fcntl.flock(stuck, fcntl.LOCK_EX)
+            waited = await me.send(client, run, exact)
+            asked = await client.get(f"{RUNS}/{run}/receipt")
+        monkeypatch.setattr("probe.collector.intake._PATIENCE", 20.0)
+        again = await me.send(client, run, exact)
+
+    assert refusal(waited) == refusal(asked) == (503, "storage", "the disk does not answer")
+    assert again.status_code == 200
+    assert kept(tmp_path) == {run: [exact.decode()]}
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_full_disk_is_503_until_it_has_room_and_nothing_is_lost(tmp_path: Path
 
     async def story(url: str) -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
-            refused = []
+            refused: list[httpx.Response] = []
             while len(refused) < 40:
                 answers = await asyncio.gather(*(send(client) for _ in range(8)))
                 refused += [answer for answer in answers if answer.status_code != 201]
