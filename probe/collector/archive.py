@@ -93,7 +93,7 @@ class Archive:
             raise StorageError(f"{storage}: {_why(error)}") from None
 
     def commit(self, wishes: Sequence[Wish]) -> list[Answer]:
-        """Grant what can be granted, on the disk when this returns. Raises StorageError: then nothing is acknowledged."""
+        """Grant what can be granted, on the disk when this returns. Raises StorageError: then acknowledge nothing."""
         try:
             with self._locked():
                 self._check_room()
