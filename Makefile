@@ -56,7 +56,7 @@ messages: $(READY)  ## collect the texts that volunteers read, and compile the t
 
 lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:

@@ -82,7 +82,7 @@ def read(path: Path) -> Stored:
         try:
             record = _DECODER.decode(raw)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: line {number}: {_reason(raw, error)}")
+            problems.append(f"{path}: line {number}: {reason(raw, error)}")
             continue
         if isinstance(record, Run) and run is None and record.format > FORMAT:
             raise StoreError(
@@ -118,7 +118,8 @@ def _lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _reason(raw: bytes, error: Exception) -> str:
+def reason(raw: bytes, error: Exception) -> str:
+    """Why a line is no record of ours, in a few words with its key."""
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     if isinstance(error, msgspec.ValidationError):

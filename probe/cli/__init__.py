@@ -43,6 +43,7 @@ def _root(
 def main() -> None:
     """The command `probe`. Known errors are one sentence on stderr."""
     from probe.cli import (  # noqa: F401 - they register themselves
+        collect,
         consent,
         demo,
         doctor,

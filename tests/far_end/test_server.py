@@ -128,7 +128,7 @@ async def test_a_stranger_on_tcp_is_hung_up_on_without_a_word(opening: bytes) ->
 
 async def test_a_connection_that_says_nothing_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probe.far_end.tcp._PATIENCE", 0.05)
-    monkeypatch.setattr("probe.far_end.server._SLOW", 0.05)
+    monkeypatch.setattr("probe.http_server._SLOW", 0.05)
     async with far_end() as visitor:
         (port,) = (await visitor.greet()).tcp
         trusted = ssl.create_default_context(cadata=ROOT.pem.decode())

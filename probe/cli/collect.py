@@ -1,0 +1,73 @@
+"""`probe collect`: what runs are sent to."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from probe.cli import app, fail
+
+if TYPE_CHECKING:
+    from probe.collector.settings import CollectorSettings
+
+
+@app.command(
+    short_help="Take in the runs that others upload (for coordinators).",
+    epilog="Examples:  probe collect --example > collector.toml  |  probe collect collector.toml",
+)
+def collect(
+    config: Annotated[Path | None, typer.Argument(metavar="FILE", help="The collector.toml to use.")] = None,
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Print a collector.toml with everything explained, and nothing else."),
+    ] = False,
+) -> None:
+    """Check, keep and acknowledge runs until stopped; each is kept once, and on the disk before it is acknowledged.
+
+    Addresses of senders are never kept. How to run one: docs/run-a-collector.md.
+    """
+    from probe.collector.settings import example as text
+    from probe.collector.settings import load
+    from probe.toml_file import ConfigError
+
+    if example:
+        sys.stdout.write(text())
+        return
+    if config is None:
+        raise fail("collect needs a file; an example: probe collect --example > collector.toml")
+    try:
+        _serve(load(config))
+    except ConfigError as error:
+        raise fail(str(error)) from None
+
+
+def _serve(settings: "CollectorSettings") -> None:
+    import asyncio
+    import signal
+
+    try:
+        from probe.collector.archive import StorageError
+        from probe.collector.server import NothingBound, serve
+    except ModuleNotFoundError as error:
+        raise fail(
+            f"{error.name} is missing; a collector is installed with: pip install '.[collector]'"
+        ) from None
+
+    async def until_told() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for sent in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sent, stop.set)
+        await serve(settings, _say, stop)
+
+    try:
+        asyncio.run(until_told())
+    except NothingBound:
+        raise fail("no address of `listen` could be used", code=1) from None
+    except StorageError as error:
+        raise fail(str(error), code=1) from None
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
