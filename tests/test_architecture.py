@@ -22,7 +22,7 @@ ORDER = (
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
     "rule", "call_rules", "relay_rules", "rules", "regime", "findings", "verdict", "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
-    "net", "session", "demo", "cli", "__main__",
+    "net", "session", "analysis", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
@@ -78,7 +78,7 @@ def test_httpx_is_imported_in_one_module() -> None:
 
 
 def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
-    code = "import sys; from probe.cli import demo, run, services, show; print(*sys.modules)"
+    code = "import sys; from probe.cli import compare, demo, run, services, show; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
 
@@ -93,6 +93,8 @@ def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
         "aiortc",
         "cryptography",
         "ssl",
+        "ibis",
+        "pyarrow",
     }
 
 
