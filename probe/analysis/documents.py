@@ -50,14 +50,17 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _DAMAGE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
+_NOTHING = msgspec.Raw()
+
+
 class _Head(Record):
     """Enough of a line to tell what it is."""
 
     record: str | None = None
-    run: msgspec.Raw | None = None
-    document: msgspec.Raw | None = None
-    test_keys: msgspec.Raw | None = None
-    test_name: msgspec.Raw | None = None
+    run: msgspec.Raw = _NOTHING
+    document: msgspec.Raw = _NOTHING
+    test_keys: msgspec.Raw = _NOTHING
+    test_name: msgspec.Raw = _NOTHING
 
 
 _HEAD = msgspec.json.Decoder(_Head)
@@ -149,12 +152,12 @@ def _foreign(line: Line, error: Exception, path: Path, folder: str) -> Iterator[
     """A line that is not one of ours as such."""
     try:
         head = _HEAD.decode(line.text)
-        if head.test_keys is not None and head.test_name is not None:
+        if bytes(head.test_keys) and bytes(head.test_name):
             measurement = ooni_import.read(line.text)
             yield Found(measurement, ooni_import.vantage(measurement, folder), str(path), line.number)
-        elif head.document is not None:
+        elif bytes(head.document):
             yield from _enveloped(_ENVELOPE.decode(line.text), line, path, folder)
-        elif head.run is not None and head.record is None:
+        elif bytes(head.run) and head.record is None:
             document = _DOCUMENT.decode(line.text)
             if document.run.format > FORMAT:
                 raise ValueError(f"format {document.run.format} is newer than this program reads ({FORMAT})")

@@ -24,11 +24,12 @@ _AT_ONCE = 100_000  # rows that are held before they are written
 class Writer:
     """Writes rows under a folder. What is held is bounded; a part appears whole or not at all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, known: Iterable[str] = ()) -> None:
+        """`known` are runs that are kept elsewhere already."""
         self._folder = folder
         self._held: dict[tuple[str, str], list[Sequence[Any]]] = defaultdict(list)
         self._count = 0
-        self._seen: set[str] = set()
+        self._seen = set(known)
 
     def add(self, rows: Rows) -> bool:
         """Keep the rows of one run; False if this writer has them already."""
@@ -85,6 +86,11 @@ def check(path: Path, *, whole: bool = False) -> str | LeftOut:
     except (pa.ArrowException, OSError, ValueError) as error:
         return LeftOut(str(path), 0, f"is not readable Parquet ({str(error).splitlines()[0][:120]})")
     return table
+
+
+def runs(path: Path) -> set[str]:
+    """The runs in a file of rows."""
+    return set(pq.read_table(path, columns=["run"], partitioning=None)["run"].to_pylist())
 
 
 Files = dict[str, list[Path]]  # by table

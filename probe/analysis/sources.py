@@ -1,7 +1,7 @@
 """From the paths a person names to Parquet files of rows, and a list of everything that was left out."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,13 +54,14 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
 
     Raises SourceError for a path that does not exist, and where nothing at all could be read.
     """
-    left_out, ready, texts = LeftOuts(), list[Path](), list[Path]()
+    ready, texts = list[Path](), list[Path]()
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path}: there is no such file or folder")
         for file in _files(path):
             (ready if file.suffix == ".parquet" else texts).append(file)
-    twice = convert(texts, into, left_out)
+    converted = convert(texts, into)
+    left_out = converted.left_out
     files: parquet.Files = {}
     for file in [*ready, *sorted(into.rglob("*.parquet"))]:
         table = parquet.check(file)
@@ -72,7 +73,7 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
         why = f"; {left_out.named[0]}" if left_out.named else ""
         raise SourceError(f"{', '.join(map(str, paths))}: no run that can be read is in there{why}")
     files, more = parquet.distinct(files, into / "distinct")
-    return Gathered(files, left_out, twice + more)
+    return Gathered(files, left_out, converted.twice + more)
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -87,20 +88,52 @@ def _files(path: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def convert(texts: Sequence[Path], into: Path, left_out: LeftOuts) -> int:
-    """Turn files of documents into Parquet under `into`; returns how many runs were there twice."""
+@dataclass
+class Added:
+    """What became of files of documents: runs that became rows, runs that were known, and what was left out."""
+
+    runs: int = 0
+    twice: int = 0
+    left_out: LeftOuts = field(default_factory=LeftOuts)
+
+    def take(self, other: "Added") -> None:
+        """Add what another process did."""
+        self.runs += other.runs
+        self.twice += other.twice
+        self.left_out.take(other.left_out)
+
+
+def add(paths: Sequence[Path], into: Path) -> Added:
+    """Turn documents into rows that are kept under `into`, each run once.
+
+    Raises SourceError for a path that does not exist, and where `into` cannot be written.
+    """
+    texts = list[Path]()
+    for path in paths:
+        if not path.exists():
+            raise SourceError(f"{path}: there is no such file or folder")
+        texts += [file for file in _files(path) if file.suffix != ".parquet"]
+    known = set[str]()
+    for file in sorted((into / "run").rglob("*.parquet")):
+        if parquet.check(file) == "run":
+            known |= parquet.runs(file)
+    try:
+        return convert(texts, into, known)
+    except OSError as error:
+        raise SourceError(f"{into}: rows cannot be written ({error.strerror})") from None
+
+
+def convert(texts: Sequence[Path], into: Path, known: Collection[str] = ()) -> Added:
+    """Turn files of documents into Parquet under `into`, in as many processes as help."""
     processes = min(os.cpu_count() or 1, len(texts))
     if processes < 2 or sum(_size(path) for path in texts) < _MUCH:
-        lost, twice = _convert(texts, into)
-        left_out.take(lost)
-        return twice
+        return _convert(texts, into, known)
     shares = [texts[start::processes] for start in range(processes)]
-    twice = 0
+    whole = Added()
     with ProcessPoolExecutor(processes) as pool:
-        for lost, again in pool.map(_convert, shares, [into] * processes):
-            left_out.take(lost)
-            twice += again
-    return twice
+        for done in pool.map(_convert, shares, [into] * processes, [known] * processes):
+            whole.take(done)
+    return whole
 
 
 def _size(path: Path) -> int:
@@ -110,20 +143,23 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _convert(texts: Sequence[Path], into: Path) -> tuple[LeftOuts, int]:
-    left_out, twice, writer = LeftOuts(), 0, parquet.Writer(into)
+def _convert(texts: Sequence[Path], into: Path, known: Collection[str]) -> Added:
+    done, writer = Added(), parquet.Writer(into, known=known)
     for path in texts:
-        runs = 0
+        empty = True
         for found in documents(path):
-            runs += 1
+            empty = False
             if isinstance(found, LeftOut):
-                left_out.add(found)
+                done.left_out.add(found)
                 continue
             try:
-                twice += not writer.add(found.rows())
+                new = writer.add(found.rows())
             except RowError as error:
-                left_out.add(LeftOut(found.path, found.line, str(error)))
-        if not runs:
-            left_out.add(LeftOut(str(path), 0, "is empty"))
+                done.left_out.add(LeftOut(found.path, found.line, str(error)))
+                continue
+            done.runs += new
+            done.twice += not new
+        if empty:
+            done.left_out.add(LeftOut(str(path), 0, "is empty"))
     writer.flush()
-    return left_out, twice
+    return done

@@ -42,7 +42,7 @@ def _root(
 
 def main() -> None:
     """The command `probe`. Known errors are one sentence on stderr."""
-    from probe.cli import compare, demo, far_end, run, services, show  # noqa: F401 - they register themselves
+    from probe.cli import compare, demo, far_end, ooni, run, services, show  # noqa: F401 - they register themselves
 
     try:
         app()

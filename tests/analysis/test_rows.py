@@ -32,7 +32,8 @@ def test_every_row_says_where_and_when_it_is_from() -> None:
     place = made.run.place
 
     assert place[1:] == (NOON.replace(tzinfo=None), "AS64500", 64500, "Example", "AA", "mobile", "car", "v1")
-    assert {row.place for row in (*made.measurements, *made.observations, *made.verdicts)} == {place}
+    assert {row.place for row in made.measurements} == {row.place for row in made.observations} == {place}
+    assert {row.place for row in made.verdicts} == {place}
 
 
 def test_a_network_without_a_number_goes_by_its_label_and_one_without_either_by_nothing() -> None:
