@@ -1,11 +1,12 @@
 """The lines of a file, plain or compressed, in bounded memory however the file was made."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import zstandard
 
@@ -37,7 +38,7 @@ def lines(path: Path) -> Iterator[Line | LeftOut]:
     number, held, skipping = 1, b"", False
     try:
         with closing(_open(path)) as file:
-            while chunk := file.read(_CHUNK):
+            while chunk := file.read1(_CHUNK):  # not read: it would keep back what stands before damage
                 *ended, held = (held + chunk).split(b"\n")
                 for text in ended:
                     if skipping or len(text) > MAX_LINE:
@@ -56,15 +57,15 @@ def lines(path: Path) -> Iterator[Line | LeftOut]:
         yield Line(number, held)
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.BufferedReader:
     if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, "rb"))
+        return cast(io.BufferedReader, gzip.open(path, "rb"))
     file = path.open("rb")
     if path.suffix != ".zst":
         return file
     # A segment may be appended to frame by frame.
     engine = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    return cast(IO[bytes], engine.stream_reader(file, read_across_frames=True, closefd=True))
+    return cast(io.BufferedReader, engine.stream_reader(file, read_across_frames=True, closefd=True))
 
 
 def _said(error: Exception) -> str:
