@@ -60,13 +60,17 @@ def network_name(asn: int, as_name: str, label: str) -> str:
 
 def _cell(row: dict[str, Any]) -> Cell:
     # In batches an engine's own types come through: DuckDB adds up to decimals.
-    counts = {name: int(row[name]) for name in ("asn", "family", "runs", "usable", "failing", "likely")}
+    counts: dict[str, Any] = {
+        name: int(row[name]) for name in ("asn", "family", "runs", "usable", "failing", "likely")
+    }
     figures: dict[str, Any] = {
         name: tuple(sorted(row[name] or ())) for name in ("setup_s", "loss_up", "loss_down", "rtt_ms")
     }
-    texts = {name: str(row[name]) for name in ("service", "purpose", "country", "kind", "label", "vantage")}
+    texts: dict[str, Any] = {
+        name: str(row[name]) for name in ("service", "purpose", "country", "kind", "label", "vantage")
+    }
     return Cell(
-        **texts,  # type: ignore[arg-type]
+        **texts,
         **counts,
         network=network_name(row["asn"], row["as_name"], row["label"]),
         hour=row["hour"].replace(tzinfo=UTC),

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import ibis
+from duckdb import Error as EngineError
 from ibis.expr.types import Table
 
 from probe.analysis.columns import TABLES, columns, schema
 from probe.analysis.parquet import Files
 
+__all__ = ["EngineError", "Tables", "opened", "tables"]
 _MEMORY = "700MB"  # what DuckDB may hold before it writes to disk
 
 

@@ -76,6 +76,28 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
     return Gathered(files, left_out, converted.twice + more)
 
 
+def drop_damaged(gathered: Gathered) -> bool:
+    """Read every page of every file, and leave out what is damaged; False if nothing is.
+
+    For when an engine stumbled: the end of a Parquet file, which is checked always, says nothing of its pages.
+    """
+    damaged = [
+        left
+        for paths in gathered.files.values()
+        for path in paths
+        if isinstance(left := parquet.check(path, whole=True), LeftOut)
+    ]
+    for left in damaged:
+        gathered.left_out.add(left)
+    named = {left.path for left in damaged}
+    gathered.files = {
+        table: kept
+        for table, paths in gathered.files.items()
+        if (kept := [path for path in paths if str(path) not in named])
+    }
+    return bool(damaged)
+
+
 def _files(path: Path) -> Iterator[Path]:
     """A file whatever its name; of a folder what looks like results, in a stable order."""
     if not path.is_dir():

@@ -90,15 +90,21 @@ def _compare(paths: list[Path], ask: "Ask") -> "tuple[Comparison, Gathered]":
     import tempfile
 
     from probe.analysis.compare import compare as compared
-    from probe.analysis.engine import opened
-    from probe.analysis.sources import SourceError, gather
+    from probe.analysis.engine import EngineError, opened
+    from probe.analysis.sources import SourceError, drop_damaged, gather
 
     with tempfile.TemporaryDirectory(prefix="callreach-") as folder:
         try:
             gathered = gather(paths, Path(folder, "rows"))
         except SourceError as error:
             raise fail(str(error)) from None
-        return compared(opened(gathered.files, Path(folder, "spill")), ask), gathered
+        spill = Path(folder, "spill")
+        try:
+            return compared(opened(gathered.files, spill), ask), gathered
+        except EngineError:
+            if not drop_damaged(gathered):
+                raise
+            return compared(opened(gathered.files, spill), ask), gathered
 
 
 def _say_left_out(gathered: "Gathered") -> None:

@@ -19,6 +19,7 @@ DROPPED = {
     ".extensions", ".test_keys.agent", ".test_keys.queries.tags", ".test_keys.tcp_connect.tags",
     ".test_keys.requests.tags", ".test_keys.queries.resolver_hostname", ".test_keys.queries.resolver_port",
 }  # fmt: skip
+ALPHA: dict[str, Any] = {"asn": 64500, "country": "AA", "as_name": "Alpha", "label": "at my aunt's"}
 DROPPED_OF_MESSENGER = {
     ".test_keys.network_events", ".test_keys.requests", ".test_keys.tls_handshakes", ".test_keys.failure",
     ".test_keys.failed_operation",
@@ -58,7 +59,7 @@ def everything(**where: Any) -> Document:
                 looked_up("edge-mqtt.facebook.com", "system", code="NXDOMAIN"),
             ],
         ),
-        **{"asn": 64500, "country": "AA", "as_name": "Alpha", "label": "at my aunt's"} | where,
+        **(ALPHA | where),
     )  # fmt: skip
 
 
