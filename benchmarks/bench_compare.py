@@ -120,12 +120,15 @@ def make_rows(folder: Path, observations: int) -> None:
 
 
 def alone(code: str, *arguments: Path) -> tuple[float, float, str]:
-    """Seconds (without the start of Python), most resident bytes, and what was printed, in a process of its own."""
+    """Seconds (without the start of Python), most resident bytes, and what was printed, in a process of its own.
+
+    Linux only: the kernel's high-water mark since that program began; rusage would count what forked it.
+    """
     whole = (
-        "import sys, time, resource, json\n"
+        "import sys, time, json, re\n"
         f"{code}\nbegan = time.perf_counter(); said = work(*sys.argv[1:])\n"
         "print(json.dumps([time.perf_counter() - began,"
-        " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, said]))"
+        " int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024, said]))"  # rusage counts our own
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", whole, *map(str, arguments)],
