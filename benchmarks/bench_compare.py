@@ -128,7 +128,7 @@ def alone(code: str, *arguments: Path) -> tuple[float, float, str]:
         "import sys, time, json, re\n"
         f"{code}\nbegan = time.perf_counter(); said = work(*sys.argv[1:])\n"
         "print(json.dumps([time.perf_counter() - began,"
-        " int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024, said]))"  # rusage counts our own
+        " int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024, said]))"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", whole, *map(str, arguments)],
@@ -155,17 +155,20 @@ PEERS = {
     "DuckDB": """
 import duckdb
 def work(folder, spill):
-    return len(duckdb.sql(f"select service, network, failure, count(*) from '{folder}/observation/*/*.parquet' group by all").fetchall())
+    rows = f"'{folder}/observation/*/*.parquet'"
+    return len(duckdb.sql(f"select service, network, failure, count(*) from {rows} group by all").fetchall())
 """,
     "polars": """
 import polars
 def work(folder, spill):
-    return polars.scan_parquet(f"{folder}/observation/*/*.parquet").group_by("service", "network", "failure").len().collect(engine="streaming").height
+    rows = polars.scan_parquet(f"{folder}/observation/*/*.parquet")
+    return rows.group_by("service", "network", "failure").len().collect(engine="streaming").height
 """,
     "pandas": """
 import pandas
 def work(folder, spill):
-    return len(pandas.read_parquet(f"{folder}/observation", columns=["service", "network", "failure"]).groupby(["service", "network", "failure"], observed=True).size())
+    keys = ["service", "network", "failure"]
+    return len(pandas.read_parquet(f"{folder}/observation", columns=keys).groupby(keys, observed=True).size())
 """,
 }
 
@@ -187,7 +190,8 @@ def matrix(observations: int) -> bool:
                 print(f"{name}: not measured ({error})")
                 continue
             print(
-                f"{name}, a bare group-by: {theirs:.2f} s, {memory / 1e6:.0f} MB; ours takes {seconds / theirs:.1f} times as long"
+                f"{name}, a bare group-by: {theirs:.2f} s, {memory / 1e6:.0f} MB;"
+                f" ours takes {seconds / theirs:.1f} times as long"
             )
     kept = seconds <= MATRIX_SECONDS and resident <= MATRIX_BYTES
     print(
@@ -253,7 +257,7 @@ def document(number: int) -> Document:
             vantage=Vantage(country="AA", asn=64500 + number % 50, as_name="Network", families={"4": True}),
             catalogue="0" * 16,
         ),
-        lookups=tuple(lookup(*where, resolver) for where in hosts[:8] for resolver in ("system", "google-udp", "quad9-tls")),
+        lookups=tuple(lookup(*where, one) for where in hosts[:8] for one in ("system", "google-udp", "quad9-tls")),
         measurements=tuple(measured),
         end=End(ended="complete", seconds=30.0, sent=100_000, received=400_000),
     )  # fmt: skip
@@ -283,7 +287,8 @@ def conversion(documents: int) -> bool:
     rate = documents / seconds
     whole = DOCUMENTS / rate
     print(
-        f"{documents:,} documents of {size / 1000:.0f} kB to rows: {seconds:.1f} s, {rate:.0f}/s, {memory / 1000:.0f} MB resident at most"
+        f"{documents:,} documents of {size / 1000:.0f} kB to rows: {seconds:.1f} s, {rate:.0f}/s,"
+        f" {memory / 1000:.0f} MB resident at most in one process"
     )
     print(
         f"{DOCUMENTS:,} documents {'took' if documents == DOCUMENTS else 'would take at this rate'} {whole:.0f} s"
@@ -301,7 +306,8 @@ def main() -> None:
         lambda: matrix(given.observations),
         lambda: conversion(given.documents),
     ]
-    raise SystemExit(0 if all([work() for work in works]) else 1)
+    kept = [work() for work in works]
+    raise SystemExit(0 if all(kept) else 1)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ HTTP request, so whether one is answered stays null where connections succeed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
-from typing import Any, TypeAlias
 
 import msgspec
 
+from probe.analysis import ooni_lists
 from probe.analysis.ooni_failures import as_ooni
 from probe.analysis.ooni_format import ANNOTATION
+from probe.analysis.ooni_lists import Dict
 from probe.model import Chain, Document, Judgement, Lookup, Measurement, Observation
 from probe.reading import OWN, at_step, failure_of
 from probe.record import is_address
-from probe.steps import DnsFacts, HttpFacts, QuicFacts, StunFacts, TlsFacts
+from probe.steps import StunFacts
 from probe.verdict import judge
 
 # The versions of OONI's tests whose keys these are (probe-cli 3.31).
@@ -42,7 +42,6 @@ _MESSENGER = {
     "star": "star.c10r.facebook.com",
     "stun": "stun.fbsbx.com",
 }
-Dict: TypeAlias = dict[str, Any]
 
 
 def measurements(document: Document) -> Iterator[Dict]:
@@ -77,10 +76,12 @@ class _Seen:
     def lists(self) -> Dict:
         """The lists that all of OONI's tests share."""
         return {
-            "queries": [one for lookup in self.lookups for one in _queries(lookup, self.began)],
-            "tcp_connect": [one for chain in self.chains for one in _connects(chain, self.began)],
-            "tls_handshakes": [one for chain in self.chains for one in _handshakes(chain, self.began)],
-            "requests": [one for chain in self.chains for one in _requests(chain, self.began)],
+            "queries": [one for lookup in self.lookups for one in ooni_lists.queries(lookup, self.began)],
+            "tcp_connect": [one for chain in self.chains for one in ooni_lists.connects(chain, self.began)],
+            "tls_handshakes": [
+                one for chain in self.chains for one in ooni_lists.handshakes(chain, self.began)
+            ],
+            "requests": [one for chain in self.chains for one in ooni_lists.requests(chain, self.began)],
             "network_events": [],
         }
 
@@ -260,102 +261,3 @@ def _envelope(part: Document, test: str, asked: str | None, keys: Dict) -> Dict:
         "test_start_time": began,
         "test_version": _VERSIONS[test],
     }
-
-
-def _times(observation: Observation, began: datetime) -> Dict:
-    start = (observation.at - began).total_seconds()
-    ended = start + observation.seconds
-    return {"t0": round(start, 6), "t": round(ended, 6), "tags": [], "transaction_id": observation.id}
-
-
-def _queries(lookup: Lookup, began: datetime) -> Iterator[Dict]:
-    """OONI asks for each family apart, and so are the answers."""
-    for observation in lookup.observations:
-        facts = observation.facts
-        records = facts.answer.records if isinstance(facts, DnsFacts) else ()
-        for kind, key in (("A", "ipv4"), ("AAAA", "ipv6")):
-            ips = [ip for ip in records if is_address(ip) and (":" in ip) == (kind == "AAAA")]
-            if ips or (kind == "A" and observation.failure is not None):
-                yield {
-                    "answers": [{"answer_type": kind, key: ip, "ttl": None} for ip in ips],
-                    "engine": _engine(lookup.resolver),
-                    "failure": as_ooni("dns", observation.failure),
-                    "hostname": lookup.name,
-                    "query_type": kind,
-                    "resolver_address": "",
-                    "resolver_hostname": None,
-                    "resolver_port": None,
-                    **_times(observation, began),
-                }
-
-
-def _engine(resolver: str) -> str:
-    if resolver == "system":
-        return "getaddrinfo"
-    return {"https": "doh", "tls": "dot", "udp": "udp"}.get(resolver.rpartition("-")[2], "unknown")
-
-
-def _connects(chain: Chain, began: datetime) -> Iterator[Dict]:
-    for observation in chain.observations:
-        if observation.step == "tcp":
-            failure = as_ooni("tcp", observation.failure)
-            yield {
-                "ip": chain.ip or "",
-                "port": chain.port,
-                "status": {"success": failure is None, "failure": failure},
-                **_times(observation, began),
-            }
-
-
-def _handshakes(chain: Chain, began: datetime) -> Iterator[Dict]:
-    for observation in chain.observations:
-        if observation.step in ("tls", "quic"):
-            facts = observation.facts
-            known = facts if isinstance(facts, TlsFacts | QuicFacts) else None
-            yield {
-                "address": f"[{chain.ip}]:{chain.port}" if chain.family == 6 else f"{chain.ip}:{chain.port}",
-                "cipher_suite": known.cipher if known else "",
-                "failure": as_ooni(observation.step, observation.failure),
-                "negotiated_protocol": known.alpn if known else "",
-                "network": "udp" if observation.step == "quic" else "tcp",
-                "no_tls_verify": False,
-                "peer_certificates": [
-                    {"format": "base64", "data": one.der} for one in (known.chain if known else ()) if one.der
-                ],
-                "server_name": known.sni if known else chain.host,
-                "tls_version": f"TLSv{known.version}" if isinstance(known, TlsFacts) else "",
-                **_times(observation, began),
-            }
-
-
-def _requests(chain: Chain, began: datetime) -> Iterator[Dict]:
-    """What was asked over HTTP. Bodies are never kept; which path was asked is in the catalogue, not in the facts."""
-    for observation in chain.observations:
-        if observation.step == "http":
-            secure = any(o.step == "tls" for o in chain.observations)
-            usual = chain.port == (443 if secure else 80)
-            facts = observation.facts if isinstance(observation.facts, HttpFacts) else None
-            yield {
-                "address": f"[{chain.ip}]:{chain.port}" if chain.family == 6 else f"{chain.ip}:{chain.port}",
-                "alpn": "h2" if facts and facts.version == "2" else "http/1.1",
-                "failure": as_ooni("http", observation.failure),
-                "network": "tcp",
-                "request": {
-                    "body": "",
-                    "body_is_truncated": False,
-                    "headers": {},
-                    "headers_list": [],
-                    "method": "GET",
-                    "tor": {"exit_ip": None, "exit_name": None, "is_tor": False},
-                    "url": f"http{'s' * secure}://{chain.host}{'' if usual else f':{chain.port}'}/",
-                    "x_transport": "tcp",
-                },
-                "response": {
-                    "body": "",
-                    "body_is_truncated": True,
-                    "code": facts.status if facts else 0,
-                    "headers": {},
-                    "headers_list": [],
-                },
-                **_times(observation, began),
-            }
