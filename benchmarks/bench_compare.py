@@ -303,8 +303,8 @@ def main() -> None:
     said.add_argument("--documents", type=lambda text: int(float(text)), default=DOCUMENTS)
     given = said.parse_args()
     works: list[Callable[[], bool]] = [
-        lambda: matrix(given.observations),
         lambda: conversion(given.documents),
+        lambda: matrix(given.observations),
     ]
     kept = [work() for work in works]
     raise SystemExit(0 if all(kept) else 1)

@@ -27,6 +27,7 @@ class Tables(NamedTuple):
 def opened(files: Files, spill: Path) -> Tables:
     """The rows of these Parquet files. `spill` is a folder for what does not fit into memory."""
     engine = ibis.duckdb.connect(memory_limit=_MEMORY, temp_directory=str(spill))
+    engine.raw_sql("SET enable_progress_bar = false")  # it would be printed on stdout, into our JSON
     return tables({
         table: cast(Table, engine.read_parquet([str(path) for path in paths], hive_partitioning=False))
         for table, paths in files.items()
