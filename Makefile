@@ -14,9 +14,11 @@ run: $(READY)  ## set up and run the demonstration
 
 test: check unit lab  ## set up and pass every check and test
 
-$(READY): pyproject.toml requirements-dev.lock
+$(READY): pyproject.toml requirements-dev.lock requirements-ooni.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	# OONI's parser pins versions that exclude ours, and needs nothing but these two: a second opinion in tests only.
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-ooni.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(READY)
 
@@ -56,7 +58,7 @@ messages: $(READY)  ## collect the texts that volunteers read, and compile the t
 
 lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --extra analysis --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:

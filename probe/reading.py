@@ -59,6 +59,11 @@ class Reading:
             if chain.family == self.family and chain.variant in variants and chain.observations
         ]
 
+    @cached_property
+    def own(self) -> list[Chain]:
+        """The target's own chains."""
+        return self.tries(*OWN)
+
     def passed(self, *variants: Variant) -> list[Chain]:
         """Those that went through to their last step."""
         return [chain for chain in self.tries(*variants) if failure_of(chain) is None]
@@ -102,23 +107,22 @@ class Reading:
     @property
     def is_detour(self) -> bool:
         """Whether its own tries left this machine by another way than the rest."""
-        return any(chain.detour for chain in self.tries(*OWN))
+        return any(chain.detour for chain in self.own)
 
     @property
     def port(self) -> int:
         """The target's port."""
-        own = self.tries(*OWN)
-        return own[0].port if own else 0
+        return self.own[0].port if self.own else 0
 
     @property
     def ips(self) -> set[str]:
         """The addresses its own tries went to."""
-        return {chain.ip for chain in self.tries(*OWN) if chain.ip}
+        return {chain.ip for chain in self.own if chain.ip}
 
     @property
     def is_udp(self) -> bool:
         """Whether the target is reached by datagrams."""
-        own = self.tries(*OWN)
+        own = self.own
         return bool(own) and (own[0].observations[0].step in DATAGRAMS or self.measurement.at == "far-end")
 
 
@@ -234,11 +238,14 @@ class Controls:
 
     def __init__(self, document: Document) -> None:
         self.measurements = [m for m in document.measurements if m.purpose == "control" and not m.service]
+        self._readings: dict[tuple[int, tuple[str, ...]], list[Reading]] = {}
 
     def readings(self, family: int, *, roles: tuple[str, ...] = ("control", "load")) -> list[Reading]:
         """One reading per control that was tried over this family."""
-        readings = [Reading(m, family) for m in self.measurements if m.role in roles]
-        return [reading for reading in readings if reading.tries(*OWN)]
+        if (family, roles) not in self._readings:
+            readings = [Reading(m, family) for m in self.measurements if m.role in roles]
+            self._readings[family, roles] = [reading for reading in readings if reading.own]
+        return self._readings[family, roles]
 
     def health(
         self,
@@ -257,7 +264,7 @@ class Controls:
                 continue
             if classes and reading.measurement.control_class not in classes:
                 continue
-            seen = [o for chain in reading.tries(*OWN) if (o := at_step(chain, step)) is not None]
+            seen = [o for chain in reading.own if (o := at_step(chain, step)) is not None]
             seen = [o for o in seen if o.failure is None or o.failure.kind.is_evidence]
             if not seen:
                 continue

@@ -8,6 +8,7 @@ written, because nothing here or in msgspec knows how to encode it.
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any, dataclass_transform
 
 import msgspec
@@ -82,6 +83,7 @@ class Private:
         return str(self._ip)
 
 
+@lru_cache(maxsize=4096)
 def is_address(text: str) -> bool:
     """Whether the text is an IP address."""
     try:

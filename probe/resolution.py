@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from probe.model import Document, Lookup, Observation
 from probe.record import is_address
@@ -21,17 +22,17 @@ class Resolution:
     others: dict[str, Observation] = field(default_factory=dict)
     encrypted: frozenset[str] = frozenset()  # those of the others that nobody on the way can answer for
 
-    @property
+    @cached_property
     def system_ips(self) -> set[str]:
         """The addresses the machine's own resolver gave."""
         return addresses_in(self.system)
 
-    @property
+    @cached_property
     def other_ips(self) -> set[str]:
         """The addresses anybody else gave."""
         return {ip for observation in self.others.values() for ip in addresses_in(observation)}
 
-    @property
+    @cached_property
     def true_ips(self) -> set[str]:
         """What is nearest to the truth: what encrypted resolvers gave, else what any other gave."""
         private = [o for resolver, o in self.others.items() if resolver in self.encrypted]

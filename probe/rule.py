@@ -11,7 +11,7 @@ from probe.model import State
 
 Condition: TypeAlias = Callable[[Case], bool]
 
-_ACTION = {
+ACTION = {
     Kind.TIMEOUT: "dropped",
     Kind.SILENT: "dropped",
     Kind.RESET: "reset",
@@ -42,7 +42,7 @@ class Rule:
         more |= relay_contrast.words(case) if relay_contrast.is_relayed(case) else {}
         return more | {
             "step": case.reading.step or "tcp",
-            "action": _ACTION.get(kind, "failed") if kind else "failed",
+            "action": ACTION.get(kind, "failed") if kind else "failed",
             "code": contrast.failure_code(case),
             "port": str(case.reading.port),
             "until": f"{change[0].at:%H:%M:%S}" if change else "",

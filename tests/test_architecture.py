@@ -26,7 +26,7 @@ ORDER = (
     "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
     "language", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
-    "doctor", "demo", "cli", "__main__",
+    "doctor", "analysis", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
@@ -82,7 +82,7 @@ def test_httpx_is_imported_in_one_module() -> None:
 
 
 def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
-    commands = "consent, demo, doctor, run, schedule, services, show, upload"
+    commands = "collect, compare, consent, demo, doctor, ooni, run, schedule, services, show, upload"
     code = f"import sys; from probe.cli import {commands}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -98,6 +98,8 @@ def test_the_help_loads_no_network_no_protocol_and_no_table() -> None:
         "aiortc",
         "cryptography",
         "ssl",
+        "ibis",
+        "pyarrow",
     }
 
 

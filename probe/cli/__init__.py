@@ -44,10 +44,12 @@ def main() -> None:
     """The command `probe`. Known errors are one sentence on stderr."""
     from probe.cli import (  # noqa: F401 - they register themselves
         collect,
+        compare,
         consent,
         demo,
         doctor,
         far_end,
+        ooni,
         run,
         schedule,
         services,

@@ -1,0 +1,171 @@
+"""Many runs side by side: what fares how, where, since when, and what was left out."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from probe.analysis import elsewhere, expressions
+from probe.analysis.cells import network_name
+from probe.analysis.engine import Tables
+from probe.analysis.expressions import FAILING, STATES, By
+from probe.model import State, Verdict
+from probe.record import Record
+
+ENOUGH_VANTAGES, ENOUGH_UNITS = 2, 5  # below either, nothing is said of the network
+PURPOSES = ("messaging", "calls", "web")
+
+
+class Ask(Record):
+    """What is asked: networks by what, of which services, since when."""
+
+    by: By = "asn"
+    services: tuple[str, ...] = ()
+    since: datetime | None = None
+
+
+class Column(Record):
+    """One network, country, label, kind of network, family or day."""
+
+    key: str
+    name: str
+    country: str
+    networks: int
+    vantages: int
+    runs: int
+    first: datetime
+    last: datetime
+
+
+class Entry(Record):
+    """How one purpose of a service fares in one column.
+
+    state       what most units say: of those that fail, the state that was most common among their runs
+    units, bad  vantage x network x hour that allow a statement; those in which it fails or is impaired
+    since       the first hour of the unbroken failing at the end; None if it fails all the time, or not at the end
+    enough      whether there are units and vantage points enough to speak of the network and not of these runs
+    states      runs by state
+    """
+
+    service: str
+    purpose: str
+    key: str
+    state: State
+    mechanism: str
+    rule: str
+    because: str
+    identity: str
+    units: int
+    bad: int
+    vantages: int
+    bad_vantages: int
+    runs: int
+    first: datetime
+    last: datetime
+    since: datetime | None
+    enough: bool
+    states: dict[State, int]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The entry as a verdict, for whoever says verdicts in words."""
+        return Verdict(
+            state=self.state,
+            mechanism=self.mechanism or None,
+            rule=self.rule,
+            because=self.because,
+            identity=self.identity,  # type: ignore[arg-type] # it was checked when its file was read
+        )
+
+
+class Layer(Record):
+    """How often one step went through (`failure` is empty) or failed so, and the mean seconds it took."""
+
+    service: str
+    purpose: str
+    key: str
+    step: str
+    failure: str
+    count: int
+    seconds: float
+
+
+class Comparison(Record):
+    """Everything there is to say of these runs."""
+
+    by: By
+    columns: tuple[Column, ...]
+    entries: tuple[Entry, ...]
+    layers: tuple[Layer, ...]
+    runs: int
+
+
+def compare(tables: Tables, ask: Ask) -> Comparison:
+    """Ask the tables."""
+    verdicts = elsewhere.settled(tables.verdict, tables.measurement)
+    since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
+    with expressions.chosen(verdicts, by=ask.by, services=ask.services, since=since).cache() as chosen:
+        matrix = _rows(expressions.matrix(expressions.units(chosen)))
+        columns = tuple(_column(row, ask.by) for row in _rows(expressions.places(chosen)))
+        reasons = defaultdict(list)
+        for row in _rows(expressions.reasons(chosen)):
+            reasons[row["service"], row["purpose"], row["key"]].append(row)
+    layers = expressions.layers(tables.observation, by=ask.by, services=ask.services, since=since)
+    return Comparison(
+        by=ask.by,
+        columns=columns,
+        entries=tuple(_entry(row, reasons[row["service"], row["purpose"], row["key"]]) for row in matrix),
+        layers=tuple(Layer(**row) for row in _rows(layers)),
+        runs=sum(column.runs for column in columns),
+    )
+
+
+def _rows(table: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return found
+
+
+def _column(row: Mapping[str, Any], by: By) -> Column:
+    named = by == "asn" and row["asn"]
+    return Column(
+        key=row["key"],
+        name=network_name(row["asn"], row["as_name"], "") if named else row["key"],
+        country=row["country"] if row["countries"] == 1 else "",
+        networks=row["asns"],
+        vantages=row["vantages"],
+        runs=row["runs"],
+        first=_utc(row["first"]),
+        last=_utc(row["last"]),
+    )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC)
+
+
+def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> Entry:
+    units, bad = row["units"], row["bad"]
+    states = {state: row[state] for state in STATES if row[state]}
+    failing = 2 * bad > units or (row["since"] is not None and bad > 0)
+    wanted = FAILING if failing else ("reachable",) if units else ("inconclusive", "not_tested")
+    first = next(reason for reason in reasons if reason["state"] in wanted)
+    return Entry(
+        service=row["service"],
+        purpose=row["purpose"],
+        key=row["key"],
+        state=first["state"],
+        mechanism=first["mechanism"],
+        rule=first["rule"],
+        because=first["because"],
+        identity=first["identity"],
+        units=units,
+        bad=bad,
+        vantages=row["vantages"],
+        bad_vantages=row["bad_vantages"],
+        runs=row["runs"],
+        first=_utc(row["first"]),
+        last=_utc(row["last"]),
+        since=_utc(row["since"]) if row["since"] and row["last_good"] else None,
+        enough=row["vantages"] >= ENOUGH_VANTAGES and units >= ENOUGH_UNITS,
+        states=states,
+    )

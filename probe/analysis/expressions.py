@@ -1,0 +1,153 @@
+"""The questions, as Ibis expressions from tables of rows to small tables. No engine is named here, and none is asked.
+
+The unit is one vantage point on one network in one hour: however often somebody measures, it counts once an hour,
+and as what most of its runs said. `key` is what networks are grouped by.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, get_args
+
+import ibis
+from ibis import _
+from ibis.expr.types import StringValue, Table
+
+from probe.model import State
+
+By: TypeAlias = Literal["asn", "country", "label", "kind", "family", "day"]
+STATES: tuple[State, ...] = get_args(State)
+# Impaired or worse. Whether that is the network's doing is for the states and the statistics to say.
+FAILING: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "degraded", "down")
+USABLE: tuple[State, ...] = ("reachable", *FAILING)
+UNKNOWN = "unknown"
+
+
+def chosen(verdicts: Table, *, by: By, services: Sequence[str] = (), since: datetime | None = None) -> Table:
+    """The verdicts asked about, with their `key` and `hour`: families apart only where they are compared."""
+    found = verdicts.filter(_.family > 0 if by == "family" else _.family == 0)
+    if services:
+        found = found.filter(_.service.isin(list(services)))
+    if since is not None:
+        found = found.filter(_.started >= ibis.literal(since, type="timestamp"))
+    return found.mutate(key=_key(found, by), hour=_.started.truncate("h"))
+
+
+def _key(table: Table, by: By) -> StringValue:
+    if by == "family":
+        return ibis.literal("IPv") + table.family.cast("string")
+    if by == "day":
+        return table.started.date().cast("string")
+    column = table[{"asn": "network", "country": "country", "label": "label", "kind": "kind"}[by]]
+    return column.nullif("").fill_null(UNKNOWN)
+
+
+def units(verdicts: Table) -> Table:
+    """One row per service, purpose, key and unit: its runs by state."""
+    counts = {state: (_.state == state).sum() for state in STATES}
+    return (
+        verdicts.group_by("service", "purpose", "key", "network", "vantage", "hour")
+        .agg(runs=_.count(), usable=_.state.isin(USABLE).sum(), failing=_.state.isin(FAILING).sum(), **counts)
+        .mutate(bad=2 * _.failing > _.usable, good=(_.usable > 0) & (2 * _.failing <= _.usable))
+    )
+
+
+def matrix(units: Table) -> Table:
+    """One row per service, purpose and key.
+
+    units, bad      units that allow a statement, and those in which it fails
+    vantages        vantage points behind the units; `bad_vantages` behind those in which it fails
+    since           the hour from which on it fails in every unit, null if it last worked
+    """
+    same = ibis.window(group_by=["service", "purpose", "key"])
+    last_good = _.hour.max(where=_.good).over(same)
+    failing = _.bad & (_.last_good.isnull() | (_.hour > _.last_good))
+    return (
+        units.mutate(last_good=last_good)
+        .group_by("service", "purpose", "key")
+        .agg(
+            units=(_.usable > 0).sum(),
+            bad=_.bad.sum(),
+            vantages=_.vantage.nunique(where=_.usable > 0),
+            bad_vantages=_.vantage.nunique(where=_.bad),
+            runs=_.runs.sum(),
+            first=_.hour.min(),
+            last=_.hour.max(),
+            since=_.hour.min(where=failing),
+            last_good=_.last_good.max(),
+            **{state: _[state].sum() for state in STATES},
+        )
+        .order_by("service", "purpose", "key")
+    )
+
+
+def reasons(verdicts: Table) -> Table:
+    """How often each state was reached by which mechanism and rule: what the cells of the matrix are said to be."""
+    return (
+        verdicts.group_by("service", "purpose", "key", "state", "mechanism", "rule", "identity")
+        .agg(runs=_.count(), because=_.because.max())
+        .order_by("service", "purpose", "key", ibis.desc("runs"), "state", "mechanism", "rule", "identity")
+    )
+
+
+def places(verdicts: Table) -> Table:
+    """What is known of each key: name, countries, vantage points, runs, first and last hour."""
+    return (
+        verdicts.group_by("key")
+        .agg(
+            as_name=_.as_name.max(),
+            asn=_.asn.max(),
+            asns=_.network.nunique(),
+            country=_.country.max(),
+            countries=_.country.nunique(),
+            vantages=_.vantage.nunique(),
+            runs=_.run.nunique(),
+            first=_.hour.min(),
+            last=_.hour.max(),
+        )
+        .order_by("key")
+    )
+
+
+def layers(
+    observations: Table, *, by: By, services: Sequence[str] = (), since: datetime | None = None
+) -> Table:
+    """The ladder: per service, purpose, key and step, how often it went through and how it failed otherwise."""
+    own = observations.filter(_.variant.isin(["target", "again"]), _.service != "")
+    if by == "family":
+        own = own.filter(_.family > 0)
+    if services:
+        own = own.filter(_.service.isin(list(services)))
+    if since is not None:
+        own = own.filter(_.started >= ibis.literal(since, type="timestamp"))
+    return (
+        own.mutate(key=_key(own, by))
+        .group_by("service", "purpose", "key", "step", "failure")
+        .agg(count=_.count(), seconds=_.seconds.mean())
+        .order_by("service", "purpose", "key", "step", "failure")
+    )
+
+
+def cells(verdicts: Table) -> Table:
+    """One row per unit with everything that the statistics ask of it, ordered by service and purpose."""
+    lists: dict[str, Any] = {
+        name: _[name].collect(where=_[name].notnull())
+        for name in ("setup_s", "loss_up", "loss_down", "rtt_ms")
+    }
+    return (
+        verdicts.group_by("service", "purpose", "family", "network", "vantage", "hour")
+        .agg(
+            asn=_.asn.max(),
+            as_name=_.as_name.max(),
+            country=_.country.max(),
+            kind=_.kind.max(),
+            label=_.label.max(),
+            runs=_.count(),
+            usable=_.state.isin(USABLE).sum(),
+            failing=_.state.isin(FAILING).sum(),
+            likely=(_.state == "likely_blocked").sum(),
+            states=_.state.collect(),
+            mechanisms=_.mechanism.collect(where=_.mechanism != ""),
+            **lists,
+        )
+        .order_by("service", "purpose", "network", "vantage", "hour", "family")
+    )

@@ -1,0 +1,329 @@
+"""OONI's measurements as rows. Pure.
+
+OONI tries each target once, without controls, so its anomaly is a failure whose cause is open: `unreachable`, until
+somebody reaches the same endpoint elsewhere. What failed because the run was interrupted says nothing. A file does not
+say who measured: all measurements of a network count as one vantage point.
+
+Measurements that we exported carry our own observations and verdicts in an annotation, and come back as they were.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from probe import rules as rule_table
+from probe.analysis import rows as our_rows
+from probe.analysis.columns import Rows
+from probe.analysis.ooni_failures import from_ooni
+from probe.analysis.ooni_format import ANNOTATION, Connect, Handshake, OoniMeasurement, Query
+from probe.analysis.rows import RowError
+from probe.model import (
+    Chain,
+    Document,
+    End,
+    Judgement,
+    Lookup,
+    Measurement,
+    Observation,
+    Purpose,
+    Run,
+    Vantage,
+    Verdict,
+)
+from probe.reading import failure_of
+from probe.rule import ACTION
+from probe.steps import DnsFacts, TcpFacts
+from probe.steps.dns import Answer
+
+_MEASUREMENT = msgspec.json.Decoder(OoniMeasurement)
+_OURS = msgspec.json.Decoder(Document)
+_LONGEST = 1e6  # seconds; no test takes twelve days
+
+
+class _Target(NamedTuple):
+    """One target of a test: OONI's name for it, its purpose, and its hosts; without hosts, all that are left.
+
+    `any_of`: one host that is reached is enough, otherwise each is needed.
+    """
+
+    name: str
+    purpose: Purpose
+    hosts: tuple[str, ...] = ()
+    any_of: bool = False
+
+
+class _Test(NamedTuple):
+    """What a test of OONI's is about."""
+
+    service: str
+    targets: tuple[_Target, ...]
+
+
+_TESTS = {
+    "telegram": _Test("telegram", (
+        _Target("web", "web", ("web.telegram.org",)),
+        _Target("dc_pool", "messaging", any_of=True),
+    )),
+    "whatsapp": _Test("whatsapp", (
+        _Target("web", "web", ("web.whatsapp.com",)),
+        _Target("registration", "web", ("v.whatsapp.net",)),
+        _Target("endpoints", "messaging", any_of=True),
+    )),
+    "signal": _Test("signal", (
+        _Target("sfu", "calls", ("sfu.voip.signal.org",)),
+        _Target("uptime", "web", ("uptime.signal.org",)),
+        _Target("backend", "messaging"),
+    )),
+    "facebook_messenger": _Test("messenger", (
+        _Target("stun", "calls", ("stun.fbsbx.com",)),
+        _Target("star", "web", ("star.c10r.facebook.com",)),
+        _Target("cdn", "web", ("external.xx.fbcdn.net", "scontent.xx.fbcdn.net")),
+        _Target("api", "messaging"),
+    )),
+}  # fmt: skip
+
+
+def read(text: bytes) -> OoniMeasurement:
+    """One measurement. Raises msgspec.DecodeError."""
+    return _MEASUREMENT.decode(text)
+
+
+def vantage(measurement: OoniMeasurement, folder: str) -> str:
+    """Who it counts for: ours as our files do, OONI's as one for each network."""
+    if ANNOTATION in (measurement.annotations or {}):
+        return our_rows.vantage("", folder)
+    return our_rows.sender(f"ooni {measurement.probe_asn}")
+
+
+def rows(measurement: OoniMeasurement, vantage: str) -> Rows:
+    """Its rows. Raises RowError for a test that is not about messengers, and for dates that are none."""
+    ours = (measurement.annotations or {}).get(ANNOTATION)
+    if isinstance(ours, str):
+        return _ours(ours, vantage)
+    if measurement.test_name not in (*_TESTS, "stunreachability"):
+        raise RowError(f"OONI's test {measurement.test_name[:40]} is not about messengers")
+    reader = _Reader(measurement)
+    document = Document(
+        run=reader.run(),
+        lookups=tuple(reader.lookups()),
+        measurements=tuple(reader.measurements()),
+        end=End(ended="complete", seconds=measurement.test_runtime or 0.0, sent=0, received=0),
+    )
+    judgement = Judgement(rules=rule_table.VERSION, regime="normal", services=_verdicts(document))
+    return our_rows.rows(document, vantage, source="ooni", judgement=judgement)
+
+
+def _ours(text: str, vantage: str) -> Rows:
+    try:
+        document = _OURS.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RowError(f"its annotation {ANNOTATION!r} is damaged ({error})") from None
+    # A part of a run cannot be judged again: its controls, and what else failed, are not in it.
+    return our_rows.rows(document, vantage, judgement=document.judgement)
+
+
+class _Reader:
+    """One measurement as records of ours."""
+
+    def __init__(self, measurement: OoniMeasurement) -> None:
+        self._measurement, self._keys = measurement, measurement.test_keys
+        self._numbers = count(1)
+        try:
+            began = datetime.strptime(measurement.measurement_start_time, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
+        except ValueError:
+            raise RowError(f"{measurement.measurement_start_time[:40]!r} is not a time of OONI's") from None
+        self._began = began.replace(tzinfo=UTC)
+        self._names: dict[str, str] = {}
+        for query in self._keys.queries or ():
+            for answer in query.answers or ():
+                self._names[answer.ipv4 or answer.ipv6 or ""] = query.hostname
+
+    def run(self) -> Run:
+        """The run: who, when, where."""
+        m = self._measurement
+        named = m.measurement_uid or "|".join(
+            map(str, (m.report_id, m.input, m.test_name, m.measurement_start_time))
+        )
+        asn = (m.probe_asn or "").removeprefix("AS")
+        country = m.probe_cc or ""
+        return Run(
+            format=1,
+            id="ooni-" + hashlib.sha256(named.encode()).hexdigest()[:16],
+            software=f"{m.software_name or 'ooni'} {m.software_version or ''}".strip(),
+            started=self._began,
+            vantage=Vantage(
+                country="" if country == "ZZ" else country,
+                asn=int(asn) if asn.isdecimal() and len(asn) < 11 else None,
+                as_name=m.probe_network_name or "",
+                kind="mobile" if (m.annotations or {}).get("network_type") == "mobile" else "unknown",
+            ),
+            catalogue="ooni",
+        )
+
+    def lookups(self) -> Iterator[Lookup]:
+        """What was asked of resolvers."""
+        for query in self._keys.queries or ():
+            if query.query_type in ("A", "AAAA"):
+                yield Lookup(
+                    resolver=query.engine or "unknown",
+                    name=query.hostname,
+                    type=query.query_type,
+                    observations=(self._query(query),),
+                )
+
+    def measurements(self) -> Iterator[Measurement]:
+        """The targets of the test, each with the chains to its hosts."""
+        test = _TESTS.get(self._measurement.test_name)
+        left = self._chains()
+        for target in test.targets if test else ():
+            own = [chain for chain in left if not target.hosts or chain.host in target.hosts]
+            left = [chain for chain in left if chain not in own]
+            if own:
+                yield Measurement(
+                    service=test.service if test else "",
+                    target=target.name,
+                    purpose=target.purpose,
+                    group=target.name,
+                    chains=tuple(own),
+                )
+        if test is None:
+            yield self._stun()
+
+    def _stun(self) -> Measurement:
+        """A STUN server of nobody's messenger."""
+        host, _, port = (self._keys.endpoint or "").rpartition(":")
+        observation = self._observation("stun", self._keys.failure, 0.0, 0.0)
+        chain = Chain(variant="target", host=host, port=_port(port), observations=(observation,))
+        return Measurement(
+            service="", target=f"stun {host}", purpose="control", group=host, role="control", chains=(chain,)
+        )
+
+    def _chains(self) -> list[Chain]:
+        """One chain per connection: TCP, the TLS on it, and what was asked of that host over it."""
+        chains = []
+        handshakes = list(self._keys.tls_handshakes or ())
+        requests = [
+            (urlsplit(x.request.url or "") if x.request else None, x) for x in self._keys.requests or ()
+        ]
+        for connect in self._keys.tcp_connect or ():
+            observations = [self._connect(connect)]
+            host = self._names.get(connect.ip, connect.ip)
+            where = f"[{connect.ip}]:{connect.port}" if ":" in connect.ip else f"{connect.ip}:{connect.port}"
+            handshake = next((one for one in handshakes if one.address == where), None)
+            if handshake is not None and observations[0].failure is None:
+                handshakes.remove(handshake)
+                observations.append(self._handshake(handshake))
+            asked = next(
+                (one for one in requests if one[0] and _is_for(one[0].netloc, host, connect.port)), None
+            )
+            if asked is not None and observations[-1].failure is None:
+                requests.remove(asked)
+                observations.append(self._observation("http", asked[1].failure, asked[1].t0, asked[1].t))
+            chains.append(self._chain(host, connect.ip, connect.port, observations))
+        reached = {chain.host for chain in chains}
+        for lookup in self.lookups():
+            if lookup.name not in reached and lookup.observations[0].failure is not None:
+                reached.add(lookup.name)
+                chains.append(self._chain(lookup.name, None, 0, list(lookup.observations)))
+        return chains
+
+    def _chain(self, host: str, ip: str | None, port: int, observations: list[Observation]) -> Chain:
+        return Chain(
+            variant="target",
+            host=host,
+            port=_port(port),
+            ip=ip,
+            family=0 if ip is None else 6 if ":" in ip else 4,
+            observations=tuple(observations),
+        )
+
+    def _query(self, query: Query) -> Observation:
+        ips = tuple(ip for a in query.answers or () if (ip := a.ipv4 or a.ipv6))
+        facts = DnsFacts(name=query.hostname, type="A+AAAA", answer=Answer(rcode="", records=ips))
+        seen = self._observation("dns", query.failure, query.t0, query.t)
+        return msgspec.structs.replace(seen, facts=facts) if query.failure is None else seen
+
+    def _connect(self, connect: Connect) -> Observation:
+        failure = connect.status.failure
+        said = (
+            failure if isinstance(failure, str) else None if connect.status.success else "connection_refused"
+        )
+        seen = self._observation("tcp", said, connect.t0, connect.t)
+        if seen.failure is None and seen.seconds > 0:
+            return msgspec.structs.replace(seen, facts=TcpFacts(connect=seen.seconds))
+        return seen
+
+    def _handshake(self, handshake: Handshake) -> Observation:
+        step = "quic" if handshake.network == "udp" else "tls"
+        return self._observation(step, handshake.failure, handshake.t0, handshake.t)
+
+    def _observation(
+        self, step: str, failure: str | None, began: float | None, ended: float | None
+    ) -> Observation:
+        """One step. Older files say only when it ended."""
+        ended = ended or 0.0
+        if not 0 <= ended < _LONGEST:
+            raise RowError(f"{ended} seconds is not a time of OONI's")
+        seconds = max(0.0, ended - began) if began is not None else 0.0
+        at = self._began + timedelta(seconds=ended - seconds)
+        return Observation(
+            id=next(self._numbers), step=step, at=at, seconds=seconds, failure=from_ooni(failure)
+        )
+
+
+def _is_for(netloc: str, host: str, port: int) -> bool:
+    name, colon, said = netloc.rpartition(":") if netloc.count(":") == 1 else (netloc, "", "")
+    return name == host and (said == str(port) if colon else port in (80, 443))
+
+
+def _port(port: int | str) -> int:
+    number = int(port) if str(port).isdecimal() else 0
+    return number if number < 65536 else 0
+
+
+def _verdicts(document: Document) -> dict[str, dict[str, Verdict]]:
+    found: dict[str, dict[str, Verdict]] = {}
+    for measurement in document.measurements:
+        test = next((t for t in _TESTS.values() if t.service == measurement.service), None)
+        if test is None:
+            continue
+        target = next(t for t in test.targets if t.name == measurement.target)
+        verdict = _verdict(measurement, any_of=target.any_of)
+        before = found.setdefault(test.service, {}).get(measurement.purpose)
+        if before is None or (before.state == "reachable" and verdict.state != "reachable"):
+            found[test.service][measurement.purpose] = verdict
+    return found
+
+
+def _verdict(measurement: Measurement, *, any_of: bool) -> Verdict:
+    """One target's, by its hosts: reached, not reached by evidence, or not known."""
+    works = {c.host for c in measurement.chains if failure_of(c) is None}
+    ends = {o.id: o for c in measurement.chains if (o := failure_of(c)) is not None}
+    bad = [o for o in ends.values() if o.failure is not None and o.failure.kind.is_evidence]
+    missing = {c.host for c in measurement.chains} - works
+    evidence = tuple(c.observations[-1].id for c in measurement.chains)
+    if works and (any_of or not missing):
+        because = "OONI reached it; nobody proved who they are"
+        return Verdict(
+            state="reachable", rule="ooni.works", because=because, evidence=evidence, identity="not proved"
+        )
+    if not bad:
+        because = "OONI's test was interrupted or failed for a reason of its own"
+        return Verdict(state="inconclusive", rule="ooni.ours", because=because, evidence=evidence)
+    step, failure = bad[0].step, bad[0].failure
+    action = ACTION.get(failure.kind, "failed") if failure else "failed"
+    if failure and (step, failure.code) == ("dns", "NXDOMAIN"):
+        action = "nxdomain"
+    because = f"OONI failed to reach {', '.join(sorted(missing))[:120]}, in one try and without controls"
+    return Verdict(
+        state="unreachable",
+        mechanism=f"{step}.{action}",
+        rule="ooni.fails",
+        because=because,
+        evidence=evidence,
+    )

@@ -1,0 +1,131 @@
+"""Rows in Parquet: FOLDER/<table>/month=2026-11/<part>.parquet, written in parts, checked before they are read.
+
+Months, because days make files too many to open quickly, and because a key that looks like a date is read as a date
+by some engines and as text by others.
+"""
+
+import os
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from probe.analysis.columns import TABLE_KEY, TABLES, VERSION, VERSION_KEY, Row, Rows, schema
+from probe.analysis.lines import LeftOut
+
+_AT_ONCE = 100_000  # rows that are held before they are written
+
+
+class Writer:
+    """Writes rows under a folder. What is held is bounded; a part appears whole or not at all."""
+
+    def __init__(self, folder: Path, *, known: Iterable[str] = ()) -> None:
+        """`known` are runs that are kept elsewhere already."""
+        self._folder = folder
+        self._held: dict[tuple[str, str], list[Sequence[Any]]] = defaultdict(list)
+        self._count = 0
+        self._seen = set(known)
+
+    def add(self, rows: Rows) -> bool:
+        """Keep the rows of one run; False if this writer has them already."""
+        run = rows.run.place.run
+        if run in self._seen:
+            return False
+        self._seen.add(run)
+        month = f"{rows.run.place.started:%Y-%m}"
+        made: tuple[Sequence[Row], ...] = ([rows.run], rows.measurements, rows.observations, rows.verdicts)
+        for table, ones in zip(TABLES, made, strict=True):
+            self._held[table, month] += [(*row.place, *row[1:]) for row in ones]
+            self._count += len(ones)
+        if self._count >= _AT_ONCE:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what is held."""
+        part = secrets.token_hex(8)
+        for (table, month), held in self._held.items():
+            if held:
+                shape = schema(table)
+                columns = zip(zip(*held, strict=True), shape.types, strict=True)
+                made = pa.Table.from_arrays([pa.array(*column) for column in columns], schema=shape)
+                write(made, self._folder / table / f"month={month}" / f"{part}.parquet")
+        self._held.clear()
+        self._count = 0
+
+
+def write(table: pa.Table, path: Path) -> None:
+    """Write one file, under its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    pq.write_table(table, unfinished, compression="zstd")
+    os.replace(unfinished, path)
+
+
+def check(path: Path, *, whole: bool = False) -> str | LeftOut:
+    """Which table a file holds, or why it cannot be used. `whole` reads every page and not only the end."""
+    try:
+        with pq.ParquetFile(path) as file:
+            said = file.schema_arrow.metadata or {}
+            table: str = said.get(TABLE_KEY, b"").decode("utf-8", "replace")
+            if table not in TABLES or VERSION_KEY not in said:
+                return LeftOut(str(path), 0, "is Parquet, but not rows of ours")
+            if said[VERSION_KEY] != str(VERSION).encode():
+                of = said[VERSION_KEY].decode("utf-8", "replace")[:9]
+                return LeftOut(str(path), 0, f"holds rows of version {of}; this program reads {VERSION}")
+            if not file.schema_arrow.equals(schema(table)):
+                return LeftOut(str(path), 0, f"does not have the columns of a {table} table")
+            if whole or table == "run":  # small, and read by us before any engine does
+                for _ in file.iter_batches():
+                    pass
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return LeftOut(str(path), 0, f"is not readable Parquet ({str(error).splitlines()[0][:120]})")
+    return table
+
+
+def runs(path: Path) -> set[str]:
+    """The runs in a file of rows."""
+    return set(pq.read_table(path, columns=["run"], partitioning=None)["run"].to_pylist())
+
+
+Files = dict[str, list[Path]]  # by table
+
+
+def distinct(files: Files, into: Path) -> tuple[Files, int]:
+    """The same files with every run once, and how many runs were there twice.
+
+    A part in which a run is that an earlier part has is written anew, without it, under `into`.
+    """
+    seen: set[str] = set()
+    twice: dict[str, list[str]] = {}
+    for path in files.get("run", ()):
+        here = pq.read_table(path, columns=["run"], partitioning=None)["run"].to_pylist()
+        again = [run for run in here if run in seen]
+        seen.update(here)
+        if again:
+            twice[_part(path)] = again
+    if not twice:
+        return files, 0
+    kept: Files = {
+        table: [_without(path, twice[_part(path)], into) if _part(path) in twice else path for path in paths]
+        for table, paths in files.items()
+    }
+    return kept, sum(map(len, twice.values()))
+
+
+def _part(path: Path) -> str:
+    """What the files of one part have in common: their name, and the folder above their table's."""
+    return f"{path.parent.parent.parent}|{path.name}|{path.parent.name}"
+
+
+def _without(path: Path, runs: Iterable[str], into: Path) -> Path:
+    table = pq.read_table(path, partitioning=None)
+    kept = table.filter(pc.invert(pc.is_in(table["run"], pa.array(runs, pa.string()))))
+    made = into / path.parent.parent.name / path.parent.name / f"{secrets.token_hex(8)}.parquet"
+    write(kept.replace_schema_metadata(table.schema.metadata), made)
+    return made

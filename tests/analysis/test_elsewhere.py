@@ -1,0 +1,169 @@
+"""What other networks settle."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from probe.analysis.elsewhere import settled
+from probe.failure import Kind
+from probe.model import Document
+from tests.analysis.runs import answering, asked, reset, run, silent, tabled
+from tests.build import NOON, chain, document, looked_up, measured, saw, works
+
+
+def here(doc: Document, *others: Document, purpose: str = "messaging") -> dict[str, Any]:
+    """The verdict of the first run beside the others'."""
+    made = tabled([doc, *others])
+    found = asked(settled(made.verdict, made.measurement))
+    return next(v for v in found if (v["run"], v["purpose"], v["family"]) == (doc.run.id, purpose, 0))
+
+
+def state(doc: Document, *others: Document) -> str:
+    return str(here(doc, *others)["state"])
+
+
+def gone(**where: Any) -> Document:
+    """A run in which every resolver denied the name."""
+    lookups = [
+        looked_up("chat.example.org", resolver, code="NXDOMAIN") for resolver in ("system", "udp", "doh")
+    ]
+    return run(document(measured(), lookups=lookups), **where)
+
+
+def test_one_network_alone_settles_nothing() -> None:
+    assert state(run(silent(), asn=1, country="AA")) == "unreachable"
+
+
+def test_what_another_network_reached_at_that_time_is_likely_blocked_here() -> None:
+    verdict = here(run(silent(), asn=1, country="AA"), run(answering(), asn=2, country="BB"))
+
+    assert (verdict["state"], verdict["alone"], verdict["rule"]) == (
+        "likely_blocked", "unreachable", "elsewhere.reached",
+    )  # fmt: skip
+    assert verdict["mechanism"] == "tcp.dropped.address"
+
+
+def test_another_network_of_the_same_country_will_do_for_that() -> None:
+    assert (
+        state(run(silent(), asn=1, country="AA"), run(answering(), asn=2, country="AA")) == "likely_blocked"
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(30, "likely_blocked"), (-30, "likely_blocked"), (31, "unreachable")]
+)
+def test_at_that_time_means_within_half_an_hour(minutes: int, expected: str) -> None:
+    other = run(answering(), asn=2, country="BB", started=NOON + timedelta(minutes=minutes))
+
+    assert state(run(silent(), asn=1, country="AA"), other) == expected
+
+
+def test_the_same_network_is_not_another_one() -> None:
+    assert state(run(silent(), asn=1, label="a"), run(answering(), asn=1, label="b")) == "unreachable"
+
+
+def test_a_label_is_not_told_from_a_network_and_two_labels_are_told_from_each_other() -> None:
+    assert state(run(silent(), asn=1), run(answering(), label="cafe")) == "unreachable"
+    assert state(run(silent(), label="home"), run(answering(), label="cafe")) == "likely_blocked"
+    assert state(run(silent(), label="home"), run(answering())) == "unreachable"
+
+
+def test_another_address_of_the_same_name_is_another_endpoint() -> None:
+    assert state(run(silent(), asn=1), run(answering(ip="5.5.5.99"), asn=2)) == "unreachable"
+
+
+def test_a_verdict_that_was_proven_here_is_left_alone() -> None:
+    verdict = here(run(answering(), asn=1, country="AA"), run(silent(), asn=2, country="BB"))
+
+    assert (verdict["state"], verdict["alone"]) == ("reachable", "reachable")
+
+
+def test_what_fails_alike_in_three_countries_and_is_reached_nowhere_is_down() -> None:
+    verdict = here(
+        run(silent(), asn=1, country="AA"),
+        run(silent(), asn=2, country="BB"),
+        run(silent(), asn=3, country="CC"),
+    )
+
+    assert (verdict["state"], verdict["rule"], verdict["mechanism"]) == ("down", "elsewhere.down", "")
+
+
+def test_two_countries_may_block_the_same_service() -> None:
+    assert state(run(silent(), asn=1, country="AA"), run(silent(), asn=2, country="BB")) == "unreachable"
+    assert state(
+        run(silent(), asn=1, country="AA"), run(silent(), asn=2, country="AA"), run(silent(), asn=3, country="AA")
+    ) == "unreachable"  # fmt: skip
+
+
+def test_failing_otherwise_is_not_failing_alike() -> None:
+    others = [run(silent(kind=Kind.RESET), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"))]
+
+    assert state(run(silent(), asn=1, country="AA"), *others) == "unreachable"
+
+
+def test_reached_once_outweighs_failing_everywhere_else() -> None:
+    others = [run(silent(), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"), (4, "DD"))]
+
+    assert (
+        state(run(silent(), asn=1, country="AA"), *others, run(answering(), asn=5, country="EE"))
+        == "likely_blocked"
+    )
+
+
+def test_a_network_that_blocks_something_else_is_no_witness_for_an_outage() -> None:
+    names = [
+        reset(), reset(), works("tcp", "tls", variant="other_name"), works("tcp", "tls", variant="no_name"),
+        works("tcp", "tls", variant="other_to_control", ip="9.9.9.1"),
+        chain(saw("tcp"), saw("tls", Kind.RESET), variant="name_to_control", ip="9.9.9.1"),
+        works("tcp", "tls", variant="other_to_control", ip="9.9.9.2"),
+        chain(saw("tcp"), saw("tls", Kind.RESET), variant="name_to_control", ip="9.9.9.2"),
+    ]  # fmt: skip
+    censored = document(
+        measured(*(chain(saw("tcp", Kind.TIMEOUT)) for _ in range(3))), measured(*names, service="pigeon")
+    )
+    shut = run(censored, asn=2, country="BB")
+    assert shut.judgement is not None
+    assert shut.judgement.services["pigeon"]["messaging"].state == "blocked"
+
+    assert (
+        state(run(silent(), asn=1, country="AA"), shut, run(silent(), asn=3, country="CC")) == "unreachable"
+    )
+
+
+def test_an_endpoint_whose_group_works_in_another_way_is_not_what_a_verdict_rests_on() -> None:
+    both = document(
+        measured(works("tcp", "tls"), group="chat"),
+        measured(
+            *(chain(saw("tcp", Kind.TIMEOUT), port=5222) for _ in range(3)), target="chat-5222", group="chat"
+        ),
+        measured(
+            *(chain(saw("tcp", Kind.TIMEOUT), ip="6.6.6.6") for _ in range(3)), target="media", group="media"
+        ),
+    )
+    other = document(measured(works("tcp", port=5222), target="chat-5222", group="chat"))
+
+    assert state(run(both, asn=1), run(other, asn=2)) == "unreachable"
+
+
+def test_a_name_that_nobody_knows_in_three_countries_is_retired_and_not_blocked() -> None:
+    verdict = here(gone(asn=1, country="AA"), gone(asn=2, country="BB"), gone(asn=3, country="CC"))
+
+    assert (verdict["alone"], verdict["state"], verdict["rule"]) == (
+        "inconclusive",
+        "down",
+        "elsewhere.retired",
+    )
+
+
+def test_a_name_that_is_denied_here_and_leads_somewhere_elsewhere_is_likely_blocked() -> None:
+    assert state(gone(asn=1, country="AA"), run(answering(), asn=2, country="BB")) == "likely_blocked"
+    assert state(gone(asn=1, country="AA"), gone(asn=2, country="BB")) == "inconclusive"
+
+
+def test_no_verdict_is_lost_or_doubled() -> None:
+    docs = [run(silent(), asn=n, country=c) for n, c in ((1, "AA"), (2, "BB"), (3, "CC"))]
+    docs += [run(answering(), asn=n, country="DD") for n in (4, 5, 6)]
+    made = tabled(docs)
+
+    assert len(asked(settled(made.verdict, made.measurement))) == len(asked(made.verdict))

@@ -1,0 +1,152 @@
+"""`probe compare`, `import` and `export` as a user meets them."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.runs import answering, run, silent, write
+
+
+def probe(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "probe", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "COLUMNS": "80"} | environment,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    """Two runs of one evening on two networks, as a volunteer has them."""
+    good = run(answering(), asn=64500, as_name="Alpha", country="AA")
+    bad = run(silent(), asn=64501, as_name="Beta [bold]\x1b[31m", country="BB")
+    return write(tmp_path / "runs", good, bad)
+
+
+def test_two_files_give_a_table_and_a_sentence(two: list[Path]) -> None:
+    code, out, err = probe("compare", *two)
+
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "2 runs, 2 networks, 2026-11-23 (UTC)"
+    assert "[likely blocked]" in out
+    assert "paperplane, messages: works on AS64500 Alpha, AA; likely blocked" in out
+    assert "fewer than two vantage points" in " ".join(out.split())
+    assert "\x1b" not in out
+
+
+def test_json_holds_the_whole_comparison_and_nothing_else_is_printed(two: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "runs" / "noise.jsonl").write_text("noise\n")
+    code, out, err = probe("compare", tmp_path / "runs", "--json")
+    told = json.loads(out)
+
+    assert (code, err) == (0, "")
+    assert [column["key"] for column in told["columns"]] == ["AS64500", "AS64501"]
+    assert {(e["key"], e["state"]) for e in told["matrix"] if e["purpose"] == "messaging"} == {
+        ("AS64500", "reachable"), ("AS64501", "likely_blocked"),
+    }  # fmt: skip
+    assert told["left_out"]["count"] == 1
+    assert told["left_out"]["named"][0]["reason"] == "is not JSON"
+    assert {layer["step"] for layer in told["layers"]} == {"tcp", "tls", "http"}
+
+
+def test_parquet_with_a_damaged_page_is_named_and_the_rest_is_compared(
+    two: list[Path], tmp_path: Path
+) -> None:
+    for number, path in enumerate(two):
+        assert probe("import", path, "--to", tmp_path / f"rows{number}")[0] == 0
+    (verdicts,) = (tmp_path / "rows1" / "verdict").rglob("*.parquet")
+    whole = verdicts.read_bytes()
+    verdicts.write_bytes(whole[:4] + bytes(400) + whole[404:])
+    code, out, err = probe("compare", tmp_path / "rows0", tmp_path / "rows1")
+
+    assert (code, err) == (0, "")
+    assert "left out: " in out
+    assert "is not readable Parquet" in " ".join(out.split())
+    assert "AS64500 Alpha" in out
+
+
+def test_csv_is_one_line_per_cell_and_says_on_stderr_what_was_left_out(
+    two: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "runs" / "noise.jsonl").write_text("noise\n")
+    code, out, err = probe(
+        "compare", tmp_path / "runs", "--csv", "--by", "country", "--service", "paperplane"
+    )
+    lines = list(csv.DictReader(io.StringIO(out)))
+
+    assert code == 0
+    assert [(one["key"], one["state"]) for one in lines if one["purpose"] == "messaging"] == [
+        ("AA", "reachable"), ("BB", "likely_blocked"),
+    ]  # fmt: skip
+    assert err.startswith("probe: left out: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere"], "probe: nowhere: there is no such file or folder\n"),
+        (["."], "probe: .: no run that can be read is in there\n"),
+        (
+            [".", "--since", "yesterday"],
+            "probe: --since: 'yesterday' is not a date like 2026-11-01 or 2026-11-01T18:00\n",
+        ),
+        ([".", "--json", "--csv"], "probe: --json and --csv: only one of them can be printed\n"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_one_sentence_and_exit_code_2(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert probe("compare", *arguments) == (2, "", sentence)
+
+
+def test_without_the_packages_for_analysis_the_command_that_installs_them_is_named(two: list[Path]) -> None:
+    code = (
+        "import sys; sys.modules['ibis'] = None; sys.argv = ['probe', 'compare', sys.argv[1]]\n"
+        "import importlib.util as u; found = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'ibis' else found(name, *more)\n"
+        "from probe.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, two[0]], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "probe: compare needs packages for analysis; install them: pip install 'callreach[analysis]'\n"
+    )
+
+
+def test_a_run_goes_out_as_ooni_and_comes_back_with_its_verdicts(tmp_path: Path) -> None:
+    doc = run(silent("signal", host="chat.signal.org"), asn=64501, as_name="Beta", country="BB")
+    write(tmp_path / "results", doc)
+    code, out, err = probe(
+        "export", "--ooni", "--results", tmp_path / "results", "--to", tmp_path / "ooni.jsonl"
+    )
+    assert (code, out, err) == (0, "", "")
+    assert probe("import", tmp_path / "ooni.jsonl", "--to", tmp_path / "rows") == (
+        0, f"1 added to {tmp_path / 'rows'}, 0 were there already, 0 left out\n", "",
+    )  # fmt: skip
+    code, out, _ = probe("compare", tmp_path / "rows", "--json")
+    (entry,) = [e for e in json.loads(out)["matrix"] if e["purpose"] == "messaging"]
+
+    assert (entry["service"], entry["state"], entry["mechanism"]) == (
+        "signal",
+        "unreachable",
+        "tcp.dropped.address",
+    )
+
+
+def test_an_export_without_a_format_or_a_network_says_so(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, run(silent("signal", host="chat.signal.org")))
+
+    assert probe("export", path) == (2, "", "probe: export: say in which format; there is one: --ooni\n")
+    assert "OONI discards such measurements" in probe("export", "--ooni", path)[2]
