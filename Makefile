@@ -51,7 +51,7 @@ schema: $(READY)  ## write the JSON Schema of result files
 
 lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra analysis --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:

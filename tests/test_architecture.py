@@ -20,7 +20,7 @@ ORDER = (
     "http_link", "stun_message", "webrtc", "toml_file", "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
-    "rule", "call_rules", "relay_rules", "rules", "regime", "findings", "verdict", "watch", "siblings",
+    "rule", "call_rules", "relay_rules", "rules", "regime", "findings", "verdict", "analysis", "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
     "net", "session", "demo", "cli", "__main__",
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""From many runs to what may be said of networks: rows, statistics, comparison."""
