@@ -156,6 +156,13 @@ class Pooled:
         low, high = special.betaincinv(*self._posterior(group), np.array([tail, 1 - tail]))
         return Interval(float(low), float(high))
 
+    def further(self, *, level: float = 0.95) -> Interval:
+        """Between what bounds the share of one more group is expected."""
+        tail = (1 - level) / 2
+        a, b = self.mean * self.kappa, (1 - self.mean) * self.kappa
+        low, high = special.betaincinv(a, b, np.array([tail, 1 - tail]))
+        return Interval(float(low), float(high))
+
     def _posterior(self, group: int) -> tuple[float, float]:
         x, n = float(self.failing[group]), float(self.of[group])
         return self.mean * self.kappa + x, (1 - self.mean) * self.kappa + n - x
