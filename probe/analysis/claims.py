@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Literal, TypeAlias
 
+from msgspec.structs import replace
+
 from probe.analysis.cells import Cell
+from probe.analysis.elsewhere import EVERYWHERE
 from probe.analysis.standing import FIRM, Cause, Phase, Standing, standings
 from probe.analysis.statistics import Interval, fisher, pool
 from probe.analysis.units import Versions, all_series, to_time
@@ -42,7 +45,7 @@ class Numbers(Record):
 class Doubt(Record):
     """Something that speaks against a claim, or that it leaves open; `probe.analysis.sentences` has the words."""
 
-    about: Literal["dissent", "cause", "too_few", "disagree", "chance", "version", "works_on"]
+    about: Literal["dissent", "cause", "too_few", "disagree", "chance", "version", "everywhere", "works_on"]
     count: int = 0
     of: int = 0
 
@@ -88,6 +91,7 @@ def of_standings(all_standings: Sequence[Standing]) -> list[Claim]:
     made: list[Claim] = []
     for group in grouped.values():
         made += _down(group)
+        group = [one for one in group if one.series.network != EVERYWHERE]
         countries: dict[str, list[Standing]] = defaultdict(list)
         for one in group:
             countries[one.series.network.country].append(one)
@@ -128,7 +132,7 @@ def _doubts(now: Sequence[Standing]) -> tuple[Doubt, ...]:
     doubts = [Doubt(about="dissent", count=dissenting, of=households)] if dissenting else []
     if any(s.now.state in TROUBLE and s.now.cause == "open" for s in now):
         doubts.append(Doubt(about="cause"))
-    for about in ("too_few", "disagree", "chance", "version"):
+    for about in ("too_few", "disagree", "chance", "version", "everywhere"):
         count = sum(s.now.why == about for s in now)
         doubts += [Doubt(about=about, count=count)] if count else []
     return tuple(doubts)
@@ -136,14 +140,17 @@ def _doubts(now: Sequence[Standing]) -> tuple[Doubt, ...]:
 
 def _down(group: Sequence[Standing]) -> list[Claim]:
     """A service that fails in every country at once is down, and no network is blamed."""
-    parts = [(s, p) for s in group for p in s.phases if p.state in TROUBLE and p.cause == "fails everywhere"]
-    if not parts:
-        return []
-    ends = [
-        after.began for s, p in parts for before, after in pairwise(s.phases) if before is p and after.began
-    ]
-    until = _hours(ends) if len(ends) == len(parts) else None
-    return [_claim("down", parts, group, since=_span([p for _, p in parts]), until=until, everywhere=True)]
+    networks = [one for one in group if one.series.network != EVERYWHERE]
+    made = []
+    for one in group:
+        for phase, after in zip_longest(one.phases, one.phases[1:]):
+            if phase.state == "fails" and phase.cause == "fails everywhere":
+                until = _hours([after.began]) if after and after.began else None
+                claim = _claim("down", [(one, phase)], networks, since=_span([phase]), until=until)
+                made.append(
+                    replace(claim, country="", networks=tuple(name_of(s, networks) for s in networks))
+                )
+    return made
 
 
 def _differs(country: Sequence[Standing]) -> list[Claim]:
@@ -221,7 +228,6 @@ def _claim(
     until: Span | None = None,
     access: str = "",
     against: tuple[Doubt, ...] = (),
-    everywhere: bool = False,
 ) -> Claim:
     series, phases = parts[0][0].series, [phase for _, phase in parts]
     tested = what not in ("works", "insufficient")
@@ -229,7 +235,7 @@ def _claim(
         what=what,
         service=series.service,
         purpose=series.purpose,
-        country="" if everywhere else series.network.country,
+        country=series.network.country,
         networks=tuple(dict.fromkeys(name_of(s, among) for s, _ in parts)),
         of=sum(s.now.state != "insufficient" for s in among),
         since=since,

@@ -1,31 +1,31 @@
 """What may be said of each service on each network: stretches that stand up to all the others asked about."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from probe.analysis.statistics import Array, benjamini_hochberg, cochran_mantel_haenszel, holm
+from probe.analysis.elsewhere import EVERYWHERE, Elsewhere, without
+from probe.analysis.statistics import benjamini_hochberg, holm
 from probe.analysis.stretches import (
     HARDLY,
     LEAST_HOUSEHOLDS,
-    LEAST_OF_ONE,
     LEAST_UNITS,
     MOST,
     Stretch,
     enough,
     stretches,
 )
-from probe.analysis.units import LEAST_OTHERS, Bools, Series
+from probe.analysis.units import Bools, Series
 
 FIRM = 0.05  # chance that any firm claim of a report is false
 TENTATIVE = 0.1  # share of false ones among all claims of a report
 ALTERNATES = 3  # stretches of failing, before it comes and goes
 
 State: TypeAlias = Literal["fails", "intermittent", "degraded", "works", "insufficient"]
-Why: TypeAlias = Literal["", "too_few", "disagree", "chance", "version"]
+Why: TypeAlias = Literal["", "too_few", "disagree", "chance", "version", "everywhere"]
 Cause: TypeAlias = Literal["interference", "works elsewhere", "fails everywhere", "open"]
 
 
@@ -63,9 +63,28 @@ class Standing:
 
 
 def standings(all_series: Sequence[Series]) -> list[Standing]:
-    """One for each series, in their order."""
-    world = _World(all_series)
-    drafts = [_draft(series, world) for series in all_series]
+    """One for each series, in their order; then one for each service that several countries measured.
+
+    Where a service is down everywhere no network is asked about these hours.
+    """
+    elsewhere = Elsewhere(all_series)
+    everywhere = [
+        _Draft(one, stretches(one, one.failing, elsewhere.base(one)), []) for one in elsewhere.everywhere()
+    ]
+    down: dict[tuple[str, str], list[Stretch]] = {
+        (draft.series.service, draft.series.purpose): [
+            stretch
+            for stretch in draft.failing
+            if stretch.p * len(everywhere) <= FIRM
+            and elsewhere.is_down(draft.series, stretch)
+            and not elsewhere.came_with_a_version(draft.series, draft.series.failing, stretch)
+        ]
+        for draft in everywhere
+    }
+    drafts = [
+        *(_draft(without(one, down.get((one.service, one.purpose), ())), elsewhere) for one in all_series),
+        *everywhere,
+    ]
     p_values = [stretch.p for draft in drafts for stretch in (*draft.failing, *draft.impaired)]
     firm, tentative = iter(holm(p_values)), iter(benjamini_hochberg(p_values))
     made = []
@@ -74,7 +93,7 @@ def standings(all_series: Sequence[Series]) -> list[Standing]:
             [_Judged(stretch, float(next(firm)), float(next(tentative))) for stretch in found]
             for found in (draft.failing, draft.impaired)
         )
-        made.append(Standing(series=draft.series, phases=_phases(draft.series, failing, impaired, world)))
+        made.append(Standing(series=draft.series, phases=_phases(draft.series, failing, impaired, elsewhere)))
     return made
 
 
@@ -96,70 +115,25 @@ class _Judged:
         return self.hochberg <= TENTATIVE
 
 
-def _draft(series: Series, world: "_World") -> _Draft:
+def _draft(series: Series, elsewhere: Elsewhere) -> _Draft:
     if not enough(series):
         return _Draft(series, [], [])
-    base = world.base(series)
+    base = elsewhere.base(series)
     failing = stretches(series, series.failing, base)
     same = np.array_equal(series.failing, series.impaired)
     return _Draft(series, failing, failing if same else stretches(series, series.impaired, base))
 
 
-class _World:
-    """What the other series say: of a household, and of the same service elsewhere."""
-
-    def __init__(self, all_series: Sequence[Series]) -> None:
-        self._of_household: dict[tuple[object, str], dict[tuple[str, str], float]] = defaultdict(dict)
-        self._of_service: dict[tuple[str, str], list[Series]] = defaultdict(list)
-        for series in all_series:
-            self._of_service[series.service, series.purpose].append(series)
-            of = np.bincount(series.who, minlength=len(series.households))
-            failing = np.bincount(series.who, weights=series.failing, minlength=len(of))
-            for name, x, n in zip(series.households, failing, of, strict=True):
-                if n >= LEAST_OF_ONE:
-                    self._of_household[series.network[:3], name][series.service, series.purpose] = x / n
-
-    def base(self, series: Series) -> Array:
-        """How much of each household's units would fail anyway, by its other services and by other countries."""
-        abroad = self._abroad_share(series)
-        return np.array([max(abroad, self._own(series, name)) for name in series.households])
-
-    def _own(self, series: Series, household: str) -> float:
-        shares = self._of_household[series.network[:3], household]
-        others = [share for (service, _), share in shares.items() if service != series.service]
-        # The lower quartile: where calls of every service are blocked, messages still tell how the line is.
-        return sorted(others)[len(others) // 4] if len(others) >= LEAST_OTHERS else 0.0
-
-    def _abroad_share(self, series: Series) -> float:
-        """What fails abroad, as long as it is not the rule there: then it is the service that is down."""
-        shares = [float(one.failing.mean()) for one in self.abroad(series) if enough(one)]
-        share = float(np.median(shares)) if shares else 0.0
-        return share if share < 0.5 else 0.0
-
-    def abroad(self, series: Series) -> list[Series]:
-        """The same service on networks of other countries."""
-        twins = self._of_service[series.service, series.purpose]
-        return [one for one in twins if one.network.country != series.network.country]
-
-    def works_with_another_version(self, series: Series, first: int, last: int, version: int) -> bool:
-        """Whether another version of the program sees the service work anywhere in those hours."""
-        works = of = 0
-        for one in self._of_service[series.service, series.purpose]:
-            there = (one.hour >= first) & (one.hour <= last) & (one.version != version)
-            works, of = works + int((~one.failing[there]).sum()), of + int(there.sum())
-        return of >= LEAST_UNITS and works >= MOST * of
-
-
 def _phases(
-    series: Series, failing: list[_Judged], impaired: list[_Judged], world: _World
+    series: Series, failing: list[_Judged], impaired: list[_Judged], elsewhere: Elsewhere
 ) -> tuple[Phase, ...]:
     if not failing:
         return (_insufficient(series, "too_few"),)
     if sum(one.stands and one.stretch.tendency == "most" for one in failing) >= ALTERNATES:
-        return (_alternating(series, failing, world),)
-    phases = [_phase(series, one, world) for one in failing]
+        return (_alternating(series, failing, elsewhere),)
+    phases = [_phase(series, one, elsewhere) for one in failing]
     if all(phase.state in ("works", "insufficient") for phase in phases):
-        degraded = [_phase(series, one, world, impaired=True) for one in impaired]
+        degraded = [_phase(series, one, elsewhere, impaired=True) for one in impaired]
         if any(phase.state == "degraded" for phase in degraded):
             phases = degraded
     return tuple(_merged(phases))
@@ -189,7 +163,7 @@ def _counts(series: Series, troubled: Bools, inside: Bools) -> tuple[tuple[int, 
     return tuple(zip(failing.tolist(), of.tolist(), strict=True))
 
 
-def _phase(series: Series, judged: _Judged, world: _World, *, impaired: bool = False) -> Phase:
+def _phase(series: Series, judged: _Judged, elsewhere: Elsewhere, *, impaired: bool = False) -> Phase:
     stretch = judged.stretch
     troubled = series.impaired if impaired else series.failing
     state: State = "insufficient"
@@ -198,7 +172,7 @@ def _phase(series: Series, judged: _Judged, world: _World, *, impaired: bool = F
         why = "too_few"
     if stretch.tendency == "hardly":
         state, why = "works", ""
-    elif judged.stands and _came_with_a_version(series, troubled, stretch, world):
+    elif judged.stands and elsewhere.came_with_a_version(series, troubled, stretch):
         why = "version"
     elif judged.stands:
         state, why = ("fails" if stretch.tendency == "most" else "intermittent"), ""
@@ -219,13 +193,17 @@ def _phase(series: Series, judged: _Judged, world: _World, *, impaired: bool = F
     )
     if state in ("works", "insufficient"):
         return phase
-    cause = _cause(series, stretch, world)
+    cause = _cause(series, stretch, elsewhere)
+    if cause == "fails everywhere" and series.network != EVERYWHERE:
+        return replace(phase, state="insufficient", why="everywhere")
     return replace(phase, cause=cause, mechanism=_mechanism(series, stretch))
 
 
-def _alternating(series: Series, failing: Iterable[_Judged], world: _World) -> Phase:
+def _alternating(series: Series, failing: Iterable[_Judged], elsewhere: Elsewhere) -> Phase:
     """Many stretches of failing are one finding: it comes and goes."""
-    parts = [_phase(series, one, world) for one in failing if one.stands and one.stretch.tendency == "most"]
+    parts = [
+        _phase(series, one, elsewhere) for one in failing if one.stands and one.stretch.tendency == "most"
+    ]
     parts = [part for part in parts if part.state == "fails"]
     if len(parts) < ALTERNATES:
         return _insufficient(series, "version")
@@ -269,33 +247,15 @@ def _merged(phases: Iterable[Phase]) -> list[Phase]:
     return made
 
 
-def _came_with_a_version(series: Series, troubled: Bools, stretch: Stretch, world: _World) -> bool:
-    """Whether the trouble is the program's: no version sees a change by itself, or another sees none."""
-    inside, versions = stretch.inside, series.version
-    newest = int(np.bincount(versions[inside]).argmax())
-    if stretch.began is None:
-        return world.works_with_another_version(series, stretch.first, stretch.last, newest)
-    if len(np.unique(versions)) == 1:
-        return False
-    strata = [
-        (
-            int(troubled[inside & (versions == one)].sum()),
-            int((inside & (versions == one)).sum()),
-            int(troubled[~inside & (versions == one)].sum()),
-            int((~inside & (versions == one)).sum()),
-        )
-        for one in np.unique(versions)
-    ]
-    return cochran_mantel_haenszel(strata).more > FIRM
-
-
-def _cause(series: Series, stretch: Stretch, world: _World) -> Cause:
+def _cause(series: Series, stretch: Stretch, elsewhere: Elsewhere) -> Cause:
     """Interference where it is proven; else what the same service does abroad in the same hours."""
+    if series.network == EVERYWHERE:
+        return "fails everywhere" if elsewhere.is_down(series, stretch) else "open"
     fails = stretch.inside & series.impaired
     if 2 * series.proven[fails].sum() > fails.sum():
         return "interference"
     shares = []
-    for one in world.abroad(series):
+    for one in elsewhere.abroad(series):
         there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
         if there.sum() >= LEAST_UNITS and len(np.unique(one.who[there])) >= LEAST_HOUSEHOLDS:
             shares.append(float(one.failing[there].mean()))

@@ -113,9 +113,8 @@ def test_d_one_forger_who_says_that_it_works_does_not_hide_a_block() -> None:
     found = claims(month(nets, telegram_calls(lambda what: what.net.asn == 1 and what.household != liar)))
 
     assert trouble(found) == [("fails", "telegram", "calls", "X", ("Net 1",), 2)]
-    assert ("dissent", 1, 3) in [(d.about, d.count, d.of) for d in found[0].against] or any(
-        ("dissent", 1, 3) in [(d.about, d.count, d.of) for d in c.against] for c in found
-    )
+    (fails,) = [c for c in found if c.what == "fails"]
+    assert ("dissent", 1, 3) in [(d.about, d.count, d.of) for d in fails.against]
 
 
 def test_e_a_worldwide_outage_blames_no_network() -> None:
@@ -132,7 +131,7 @@ def test_e_a_worldwide_outage_blames_no_network() -> None:
         ("down", "telegram", "calls", "", names, 5),
         ("down", "telegram", "messaging", "", names, 5),
     ]
-    for claim in found[:1]:
+    for claim in [c for c in found if c.what == "down"]:
         assert claim.cause == "fails everywhere"
         assert claim.since is not None
         assert claim.until is not None
@@ -186,7 +185,7 @@ def test_i_a_change_that_came_with_a_version_of_the_probe_is_not_the_networks(st
 
     assert trouble(found) == []
     doubts = [d for c in found for d in c.against if c.what == "insufficient"]
-    assert {d.about for d in doubts} == {"version"}
+    assert "version" in {d.about for d in doubts}
 
 
 def test_i_an_onset_in_the_middle_of_upgrades_is_still_seen() -> None:
