@@ -21,6 +21,7 @@ What: TypeAlias = Literal[
 TOGETHER = 24  # hours in which the beginnings on several networks are one event
 _CALM: tuple[What, ...] = ("works", "insufficient")
 TROUBLE = ("fails", "intermittent", "degraded")
+TROUBLED = (*TROUBLE, "differs", "began", "ended", "down")  # what is tested before it is said
 
 
 class Span(Record):
@@ -230,7 +231,7 @@ def _claim(
     against: tuple[Doubt, ...] = (),
 ) -> Claim:
     series, phases = parts[0][0].series, [phase for _, phase in parts]
-    tested = what not in ("works", "insufficient")
+    tested = what in TROUBLED
     return Claim(
         what=what,
         service=series.service,

@@ -187,7 +187,9 @@ def pool(failing: Sequence[float], of: Sequence[float]) -> Pooled:
 
     # Where all groups are alike the likelihood grows with kappa for ever.
     bounds = ((-8.0, 8.0), (np.log(0.1), np.log(1e4)))
-    found = optimize.minimize(minus_log_likelihood, (special.logit(start), np.log(10.0)), bounds=bounds)
+    found = optimize.minimize(
+        minus_log_likelihood, (special.logit(start), np.log(10.0)), bounds=bounds, method="Nelder-Mead"
+    )
     return Pooled(float(special.expit(found.x[0])), float(np.exp(found.x[1])), x, n)
 
 

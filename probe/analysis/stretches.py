@@ -19,6 +19,9 @@ MOST = 0.8  # of a household's units
 SOME = 0.3
 HARDLY = 0.2
 FLOOR = 0.2  # a household's units that may fail for reasons of its own
+# In a stretch that can be claimed two households or more fail so much oftener than by themselves, and a
+# little, that the excess sums up to this many units at least.
+ROW, MARGIN = 4.0, 0.05
 OPEN = 0.5  # how much might still fail where hardly any does
 
 
@@ -51,7 +54,7 @@ def enough(series: Series) -> bool:
 def stretches(series: Series, troubled: Bools, base: Array) -> list[Stretch]:
     """The series in order of time. `base` is how much of each household's units fails by itself."""
     hours, at = np.unique(series.hour, return_inverse=True)
-    found = _changes(series.who, troubled, at) if _may_change(troubled, series.hour) else ()
+    found = _changes(series.who, troubled, at, base)
     starts = [0, *(change.best for change in found), len(hours)]
     made = []
     for number, (low, high) in enumerate(zip(starts, starts[1:], strict=False)):
@@ -76,16 +79,14 @@ def _looks(low: int, high: int, bins: int) -> int:
     return 3 * (1, 2 * bins, bins * bins)[2 - ends]
 
 
-def _may_change(troubled: Bools, hour: Ints) -> bool:
-    """Whether so much fails in a row anywhere that a stretch of it could be claimed."""
-    score = np.cumsum(np.append(0.0, troubled[np.argsort(hour, kind="stable")] - 0.25))
-    return bool(np.max(score - np.minimum.accumulate(score)) >= 3)
-
-
-def _changes(who: Ints, troubled: Bools, at: Ints) -> tuple[Change, ...]:
+def _changes(who: Ints, troubled: Bools, at: Ints, base: Array) -> tuple[Change, ...]:
+    """Where it changes, if so much fails in a row anywhere that a stretch of it could be claimed."""
     # No household weighs more than all the others together.
     counts = np.bincount(who)
     weights = np.minimum(1.0, (len(who) - counts) / np.maximum(counts, 1))[who]
+    score = np.cumsum(np.append(0.0, weights * (troubled - np.maximum(FLOOR, base)[who] - MARGIN)))
+    if np.max(score - np.minimum.accumulate(score)) < ROW:
+        return ()
     failing, of = np.bincount(at, weights=weights * troubled), np.bincount(at, weights=weights)
     return changes(failing.astype(np.float64), of.astype(np.float64))
 
