@@ -12,6 +12,7 @@ from scipy import special
 from probe.analysis.statistics import Array
 
 LEAST_UNITS = 5.0  # in a segment
+PLACES = 128  # hours are bins: six hours in a month
 PENALTY = 3.0  # times ln n for each change; 2 ln n would be BIC's for a share and a place
 
 
@@ -28,16 +29,21 @@ def changes(failing: Array, of: Array, *, level: float = 0.95) -> tuple[Change, 
     """The changes of the cheapest segmentation, each with the interval that holds it at `level`.
 
     Optimal partitioning (Jackson et al., IEEE Signal Processing Letters 12, 2005: what PELT computes,
-    without its pruning) with the binomial's cost. The interval is the smallest set of places that holds
-    `level` of the posterior between the neighbouring changes, both shares integrated out under Jeffreys'
-    prior (Smith, Biometrika 62, 1975).
+    without its pruning) with the binomial's cost, over 128 places at most; each change then moves to the
+    likeliest bin between its neighbours. The interval is the smallest set of bins that holds `level` of
+    the posterior there, both shares integrated out under Jeffreys' prior (Smith, Biometrika 62, 1975).
     """
-    places = _segmentation(failing, of)
-    ends = [0, *places, len(of)]
-    return tuple(
-        _dated(failing[low:high], of[low:high], low, place, level)
-        for low, place, high in zip(ends, places, ends[2:], strict=False)
+    step = -(-len(of) // PLACES) or 1
+    starts = np.arange(0, len(of), step)
+    coarse = (
+        [] if not len(of) else _segmentation(np.add.reduceat(failing, starts), np.add.reduceat(of, starts))
     )
+    ends = [*(place * step for place in coarse), len(of)]
+    found: list[Change] = []
+    for high in ends[1:]:
+        low = found[-1].best if found else 0
+        found.append(_dated(failing[low:high], of[low:high], low, level))
+    return tuple(found)
 
 
 def _segmentation(failing: Array, of: Array) -> list[int]:
@@ -61,7 +67,7 @@ def _segmentation(failing: Array, of: Array) -> list[int]:
     return places[::-1]
 
 
-def _dated(failing: Array, of: Array, low: int, place: int, level: float) -> Change:
+def _dated(failing: Array, of: Array, low: int, level: float) -> Change:
     fails, tried = np.cumsum(failing), np.cumsum(of)
     x, n = fails[:-1], tried[:-1]
     log_posterior = special.betaln(x + 0.5, n - x + 0.5) + special.betaln(
@@ -70,7 +76,7 @@ def _dated(failing: Array, of: Array, low: int, place: int, level: float) -> Cha
     posterior = special.softmax(log_posterior)
     order = np.argsort(-posterior, kind="stable")
     held = order[: int(np.searchsorted(np.cumsum(posterior[order]), level)) + 1]
-    return Change(after=low + int(held.min()), by=low + int(held.max()) + 1, best=place)
+    return Change(after=low + int(held.min()), by=low + int(held.max()) + 1, best=low + int(order[0]) + 1)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ HARDLY = 0.2
 FLOOR = 0.2  # a household's units that may fail for reasons of its own
 # In a stretch that can be claimed two households or more fail so much oftener than by themselves, and a
 # little, that the excess sums up to this many units at least.
-ROW, MARGIN = 4.0, 0.05
+ROW, MARGIN = 5.0, 0.05
 OPEN = 0.5  # how much might still fail where hardly any does
 
 

@@ -29,8 +29,7 @@ class World:
     """Networks of the month: country, access and how many households measure there."""
 
     networks: Sequence[tuple[str, str, int]] = (
-        ("X", "fixed", 3), ("X", "fixed", 2), ("X", "mobile", 4), ("X", "mobile", 3), ("Y", "fixed", 3),
-        ("Z", "fixed", 3),
+        ("X", "fixed", 3), ("X", "fixed", 2), ("X", "mobile", 4), ("Y", "fixed", 3),
     )  # fmt: skip
     until: int = HOURS
     blocks: Sequence[Block] = ()
