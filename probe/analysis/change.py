@@ -55,8 +55,10 @@ def _segmentation(failing: Array, of: Array) -> list[int]:
     starts = np.searchsorted(tried, tried - LEAST_UNITS, side="right")
     for end in range(1, len(tried)):
         begin = slice(0, starts[end])
-        x, n = fails[end] - fails[begin], tried[end] - tried[begin]
-        cost = best[begin] - 2 * (special.xlogy(x, x / n) + special.xlogy(n - x, np.maximum(0, 1 - x / n)))
+        # Weights are not whole: differences of sums may miss nought by a rounding.
+        x, n = np.maximum(0, fails[end] - fails[begin]), tried[end] - tried[begin]
+        rest = np.maximum(0, n - x)
+        cost = best[begin] - 2 * (special.xlogy(x, x / n) + special.xlogy(rest, rest / n))
         if cost.size:
             last[end] = int(np.argmin(cost))
             best[end] = cost[last[end]] + penalty

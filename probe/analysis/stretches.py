@@ -16,7 +16,8 @@ LEAST_HOUSEHOLDS = 2
 LEAST_UNITS = 5
 LEAST_OF_ONE = 3  # units, before a household has a vote
 MOST = 0.8  # of a household's units
-SOME = 0.3
+ABOVE = 0.2  # what fails by itself, before it is said to fail now and then
+SLACK = 0.1  # of it may be chance's or a poor route's
 HARDLY = 0.2
 FLOOR = 0.2  # a household's units that may fail for reasons of its own
 # In a stretch that can be claimed two households or more fail so much oftener than by themselves, and a
@@ -105,10 +106,15 @@ def _stretch(
     failing = np.bincount(who, weights=fails, minlength=len(series.households)).astype(int)
     voters = np.flatnonzero(of >= LEAST_OF_ONE)
     shares = failing[voters] / of[voters]
-    tendency = _tendency(shares, failing[voters], of[voters])
+    usual = np.maximum(FLOOR, base)[voters]
+    tendency = _tendency(shares, usual, failing[voters], of[voters])
     p = 1.0
     if tendency in ("most", "some"):
-        chances = [at_least(int(failing[v]), int(of[v]), max(FLOOR, float(base[v]))) for v in voters]
+        by_chance = usual + (SLACK if tendency == "some" else 0.0)
+        chances = [
+            at_least(int(failing[v]), int(of[v]), min(1.0, float(share)))
+            for v, share in zip(voters, by_chance, strict=True)
+        ]
         p = min(1.0, looks * _without_any(chances))
     return Stretch(
         first=int(series.hour[inside].min()),
@@ -119,7 +125,7 @@ def _stretch(
         failing=int(fails.sum()),
         of=len(who),
         households=int((of > 0).sum()),
-        dissenting=int((~_agrees(shares, tendency)).sum()),
+        dissenting=int((~_agrees(shares, usual, tendency)).sum()),
         inside=inside,
     )
 
@@ -129,24 +135,24 @@ def majority(voters: int) -> int:
     return voters // 2 + 1
 
 
-def _agrees(shares: Array, tendency: Tendency) -> Bools:
+def _agrees(shares: Array, usual: Array, tendency: Tendency) -> Bools:
     match tendency:
         case "most":
-            return shares >= MOST
+            return shares >= np.maximum(MOST, usual + ABOVE)
         case "some":
-            return shares >= SOME
+            return shares >= usual + ABOVE
         case "hardly":
             return shares <= HARDLY
         case _:
             return np.ones(len(shares), dtype=np.bool_)
 
 
-def _tendency(shares: Array, failing: Ints, of: Ints) -> Tendency:
+def _tendency(shares: Array, usual: Array, failing: Ints, of: Ints) -> Tendency:
     if len(shares) < LEAST_HOUSEHOLDS or of.sum() < LEAST_UNITS:
         return "unclear"
     needed = majority(len(shares))
     for tendency in _ORDER:
-        agree = _agrees(shares, tendency)
+        agree = _agrees(shares, usual, tendency)
         if agree.sum() < needed:
             continue
         if tendency == "hardly" and jeffreys(failing[agree].sum(), of[agree].sum()).high > OPEN:
