@@ -12,7 +12,7 @@ from probe.analysis.cells import Cell
 from probe.analysis.elsewhere import EVERYWHERE
 from probe.analysis.standing import FIRM, Cause, Phase, Standing, standings
 from probe.analysis.statistics import Interval, fisher, pool
-from probe.analysis.units import Versions, all_series, to_time
+from probe.analysis.units import Metric, Versions, all_series, to_time
 from probe.record import Record
 
 What: TypeAlias = Literal[
@@ -51,6 +51,15 @@ class Doubt(Record):
     of: int = 0
 
 
+class Excess(Record):
+    """How much worse a metric is than other services' in the same hours: a difference, of `setup_s` a ratio."""
+
+    metric: Metric
+    estimate: float
+    low: float
+    high: float
+
+
 class Claim(Record):
     """One thing that may be said of a purpose of a service on networks of a country, or everywhere.
 
@@ -72,6 +81,7 @@ class Claim(Record):
     cause: Cause = "open"
     mechanism: str = ""
     access: str = ""  # of what differs: the access on which it fails
+    excess: tuple[Excess, ...] = ()  # of what is degraded: of each network at most one
     against: tuple[Doubt, ...] = ()
 
 
@@ -246,6 +256,16 @@ def _claim(
         mechanism=_common([p.mechanism for p in phases]),
         access=access,
         numbers=_numbers(phases),
+        excess=tuple(
+            Excess(
+                metric=one.metric,
+                estimate=round(one.estimate, 4),
+                low=round(one.interval.low, 4),
+                high=round(one.interval.high, 4),
+            )
+            for phase in phases
+            if (one := phase.impairment)
+        ),
         against=against,
     )
 

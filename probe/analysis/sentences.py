@@ -43,6 +43,10 @@ PHRASES: Mapping[str, str] = {
     "tentative_sure": "Tentative: of all claims of this report at most a tenth are false.",
     "numbers": "{failing} of {of} household-hours failed, {households} households; another household there would "
     "see {low} % to {high} % fail.",
+    "loss_up": "Of what is sent {low} to {high} points more are lost than with other services in the same hours.",
+    "loss_down": "Of what is received {low} to {high} points more are lost than with other services in the same hours.",
+    "rtt_ms": "A round trip takes {low} to {high} ms longer than with other services in the same hours.",
+    "setup_s": "Setting up takes {low} to {high} times as long as with other services in the same hours.",
     "dissent": "{count} of {of} households see it otherwise.",
     "cause": "Nobody in another country measured it in these hours.",
     "too_few": "Too few households or hours on {count}.",
@@ -112,6 +116,10 @@ def grounds(claim: Claim) -> list[str]:
         said.append(_say("firm" if claim.sure == "firm" else "tentative_sure"))
         named = claim.cause == "interference" and not claim.mechanism
         said.append(_say("interference_unnamed" if named else claim.cause, mechanism=claim.mechanism))
+    for excess in claim.excess:
+        scale = 100 if excess.metric.startswith("loss") else 1
+        low, high = (f"{scale * end:.2g}" if end < 100 else f"{end:.0f}" for end in (excess.low, excess.high))
+        said.append(_say(excess.metric, low=low, high=high))
     return said + [doubt_in_words(doubt) for doubt in claim.against]
 
 

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from probe.analysis.elsewhere import EVERYWHERE, Elsewhere, without
+from probe.analysis.impairment import Impairment, impairments
 from probe.analysis.statistics import benjamini_hochberg, holm
 from probe.analysis.stretches import (
     HARDLY,
@@ -47,6 +48,7 @@ class Phase:
     cause: Cause = "open"
     mechanism: str = ""
     why: Why = ""  # of what is insufficient
+    impairment: Impairment | None = None  # of what is degraded in loss or time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +87,38 @@ def standings(all_series: Sequence[Series]) -> list[Standing]:
         *(_draft(without(one, down.get((one.service, one.purpose), ())), elsewhere) for one in all_series),
         *everywhere,
     ]
-    p_values = [stretch.p for draft in drafts for stretch in (*draft.failing, *draft.impaired)]
-    firm, tentative = iter(holm(p_values)), iter(benjamini_hochberg(p_values))
+    impaired = [
+        *impairments([draft.series for draft in drafts[: len(all_series)]]),
+        *([] for _ in everywhere),
+    ]
+    p_values: list[float] = []
+    for draft, worse in zip(drafts, impaired, strict=True):
+        p_values += [stretch.p for stretch in (*draft.failing, *draft.impaired)] + [one.p for one in worse]
+    adjusted = zip(holm(p_values), benjamini_hochberg(p_values), strict=True)
     made = []
-    for draft in drafts:
-        failing, impaired = (
-            [_Judged(stretch, float(next(firm)), float(next(tentative))) for stretch in found]
+    for draft, worse in zip(drafts, impaired, strict=True):
+        failing, degraded = (
+            [_Judged(stretch, *next(adjusted)) for stretch in found]
             for found in (draft.failing, draft.impaired)
         )
-        made.append(Standing(series=draft.series, phases=_phases(draft.series, failing, impaired, elsewhere)))
+        phases = _phases(draft.series, failing, degraded, elsewhere)
+        worst = min(((*next(adjusted), one) for one in worse), key=lambda one: one[:2], default=None)
+        if worst and worst[1] <= TENTATIVE and [phase.state for phase in phases] == ["works"]:
+            phases = (_slow(phases[0], *worst),)
+        made.append(Standing(series=draft.series, phases=phases))
     return made
+
+
+def _slow(phase: Phase, firm: float, tentative: float, impairment: Impairment) -> Phase:
+    """It works, but loses or lags far more than its neighbours."""
+    return replace(
+        phase,
+        state="degraded",
+        p=firm if firm <= FIRM else tentative,
+        firm=firm <= FIRM,
+        cause="works elsewhere",
+        impairment=impairment,
+    )
 
 
 @dataclass(frozen=True)

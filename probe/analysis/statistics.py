@@ -93,7 +93,7 @@ class Shift(NamedTuple):
     delta: float  # Cliff's: -1 to 1
 
 
-def shift(ours: Sequence[float], others: Sequence[float], *, level: float = 0.95) -> Shift:
+def shift(ours: Sequence[float] | Array, others: Sequence[float] | Array, *, level: float = 0.95) -> Shift:
     """Mann-Whitney's test with Hodges and Lehmann's shift and its distribution-free interval.
 
     The interval's ends are ordered differences (Hollander, Wolfe, Nonparametric Statistical Methods,

@@ -115,7 +115,7 @@ def _stretch(
             at_least(int(failing[v]), int(of[v]), min(1.0, float(share)))
             for v, share in zip(voters, by_chance, strict=True)
         ]
-        p = min(1.0, looks * _without_any(chances))
+        p = min(1.0, looks * without_any(chances))
     return Stretch(
         first=int(series.hour[inside].min()),
         last=int(series.hour[inside].max()),
@@ -164,7 +164,7 @@ def _tendency(shares: Array, usual: Array, failing: Ints, of: Ints) -> Tendency:
 _ORDER: Sequence[Tendency] = ("most", "some", "hardly")
 
 
-def _without_any(chances: Sequence[float]) -> float:
+def without_any(chances: Sequence[float]) -> float:
     """How surprising a majority is at least, also with any one household left out."""
     needed = majority(len(chances))
     rest = [[*chances[:at], *chances[at + 1 :]] for at in range(len(chances))]

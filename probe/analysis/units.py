@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from probe.analysis.statistics import Array
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
+Metric: TypeAlias = Literal["loss_up", "loss_down", "rtt_ms", "setup_s"]
 Versions: TypeAlias = Mapping[tuple[str, datetime], str]
-METRICS = ("loss_up", "loss_down", "rtt_ms", "setup_s")
+METRICS: tuple[Metric, ...] = ("loss_up", "loss_down", "rtt_ms", "setup_s")
 LEAST_OTHERS = 5  # other services, before they say anything of a household's hour
 ALL_FAILS = 0.8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

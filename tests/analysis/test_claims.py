@@ -156,6 +156,45 @@ def test_f_a_slow_drift_of_speed_is_no_claim(services: tuple[str, ...]) -> None:
     assert trouble(found) == []
 
 
+@pytest.mark.parametrize(
+    ("metric", "calm", "worse"),
+    [("loss_down", 0.01, 0.12), ("loss_up", 0.01, 0.12), ("rtt_ms", 60.0, 300.0), ("setup_s", 0.3, 1.2)],
+)
+def test_a_service_that_is_held_down_on_one_network_is_degraded_there(
+    metric: str, calm: float, worse: float
+) -> None:
+    random = np.random.default_rng(8)
+
+    def speed(what: What) -> dict[str, tuple[float, ...]]:
+        held = what.net.asn == 1 and what.service == "telegram" and what.purpose == "calls"
+        return {metric: ((worse if held else calm) * random.lognormal(0, 0.3),)}
+
+    found = claims(month((*THREE, *ABROAD), works, more=speed))
+
+    assert trouble(found) == [("degraded", "telegram", "calls", "X", ("Net 1",), 3)]
+    (excess,) = next(c for c in found if c.what == "degraded").excess
+    truth = worse / calm if metric == "setup_s" else worse - calm
+    assert excess.metric == metric
+    assert excess.low < 1.1 * truth
+    assert excess.high > 0.9 * truth
+
+
+def test_a_slow_network_and_a_slow_service_are_nobodys_filter() -> None:
+    def speed(what: What) -> dict[str, tuple[float, ...]]:
+        return {"rtt_ms": (400.0 + what.hour % 7 if what.net.asn == 1 or what.service == "signal" else 50.0,)}
+
+    assert trouble(claims(month((*THREE, *ABROAD), works, more=speed))) == []
+
+
+def test_one_household_whose_calls_lose_much_moves_nothing() -> None:
+    liar = Net(1).names()[0]
+
+    def speed(what: What) -> dict[str, tuple[float, ...]]:
+        return {"loss_up": (0.5 if what.household == liar and what.service == "telegram" else 0.01,)}
+
+    assert trouble(claims(month(THREE, works, more=speed))) == []
+
+
 def test_h_a_rule_that_is_on_half_of_the_time_comes_and_goes() -> None:
     by_night = telegram_calls(lambda what: what.net.asn == 1 and what.hour % 24 < 12)
     random = np.random.default_rng(3)
