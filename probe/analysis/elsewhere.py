@@ -96,20 +96,22 @@ class Elsewhere:
         ]
 
     def is_down(self, series: Series, stretch: Stretch) -> bool:
-        """Whether it fails in this stretch in every country that has enough to say, and there are two."""
-        shares: dict[str, list[Bools]] = defaultdict(list)
+        """Whether it fails in this stretch in every country that has enough to say, in two or more.
+
+        Where most failures of a country are proven to be interference it is that country's doing.
+        """
+        parts: dict[str, list[tuple[Bools, Bools]]] = defaultdict(list)
         households: dict[str, set[str]] = defaultdict(set)
         for one in self._of_service[series.service, series.purpose]:
             there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
-            shares[one.network.country].append(one.failing[there])
+            parts[one.network.country].append((one.failing[there], one.proven[there]))
             households[one.network.country] |= {one.households[at] for at in np.unique(one.who[there])}
-        failing = [
-            float(units.mean())
-            for country, parts in shares.items()
-            if (units := np.concatenate(parts)).size >= LEAST_UNITS
-            and len(households[country]) >= LEAST_HOUSEHOLDS
-        ]
-        return len(failing) > 1 and min(failing) >= MOST
+        verdicts = []
+        for country, units in parts.items():
+            failing, proven = (np.concatenate(arrays) for arrays in zip(*units, strict=True))
+            if failing.size >= LEAST_UNITS and len(households[country]) >= LEAST_HOUSEHOLDS:
+                verdicts.append(failing.mean() >= MOST and 2 * proven.sum() <= failing.sum())
+        return len(verdicts) > 1 and all(verdicts)
 
 
 def _together(twins: Sequence[Series]) -> Series:

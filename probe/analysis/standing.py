@@ -87,6 +87,7 @@ def standings(all_series: Sequence[Series]) -> list[Standing]:
         *(_draft(without(one, down.get((one.service, one.purpose), ())), elsewhere) for one in all_series),
         *everywhere,
     ]
+    asked = [*all_series, *(draft.series for draft in everywhere)]
     impaired = [
         *impairments([draft.series for draft in drafts[: len(all_series)]]),
         *([] for _ in everywhere),
@@ -96,12 +97,18 @@ def standings(all_series: Sequence[Series]) -> list[Standing]:
         p_values += [stretch.p for stretch in (*draft.failing, *draft.impaired)] + [one.p for one in worse]
     adjusted = zip(holm(p_values), benjamini_hochberg(p_values), strict=True)
     made = []
-    for draft, worse in zip(drafts, impaired, strict=True):
+    for series, draft, worse in zip(asked, drafts, impaired, strict=True):
         failing, degraded = (
             [_Judged(stretch, *next(adjusted)) for stretch in found]
             for found in (draft.failing, draft.impaired)
         )
         phases = _phases(draft.series, failing, degraded, elsewhere)
+        if not phases:
+            phases = (
+                _insufficient(
+                    series, "too_few" if len(series.hour) == len(draft.series.hour) else "everywhere"
+                ),
+            )
         worst = min(((*next(adjusted), one) for one in worse), key=lambda one: one[:2], default=None)
         if worst and worst[1] <= TENTATIVE and [phase.state for phase in phases] == ["works"]:
             phases = (_slow(phases[0], *worst),)
@@ -151,9 +158,11 @@ def _draft(series: Series, elsewhere: Elsewhere) -> _Draft:
 def _phases(
     series: Series, failing: list[_Judged], impaired: list[_Judged], elsewhere: Elsewhere
 ) -> tuple[Phase, ...]:
-    if not failing:
-        return (_insufficient(series, "too_few"),)
-    if sum(one.stands and one.stretch.tendency == "most" for one in failing) >= ALTERNATES:
+    """Nothing where there is too little to cut into stretches."""
+    if (
+        series.network != EVERYWHERE
+        and sum(one.stands and one.stretch.tendency == "most" for one in failing) >= ALTERNATES
+    ):
         return (_alternating(series, failing, elsewhere),)
     phases = [_phase(series, one, elsewhere) for one in failing]
     if all(phase.state in ("works", "insufficient") for phase in phases):
@@ -228,9 +237,10 @@ def _alternating(series: Series, failing: Iterable[_Judged], elsewhere: Elsewher
     parts = [
         _phase(series, one, elsewhere) for one in failing if one.stands and one.stretch.tendency == "most"
     ]
+    other = Counter(part.why for part in parts if part.state != "fails").most_common(1)
     parts = [part for part in parts if part.state == "fails"]
     if len(parts) < ALTERNATES:
-        return _insufficient(series, "version")
+        return _insufficient(series, other[0][0])
     best = min(parts, key=lambda part: part.p)
     return replace(
         best,

@@ -69,7 +69,7 @@ def month(
                         yield cell(what, found, **more(what))
 
 
-def cell(what: What, state: str, mechanism: str = "", **values: tuple[float, ...]) -> Cell:
+def cell(what: What, state: str, **values: tuple[float, ...]) -> Cell:
     failing = state in ("blocked", "likely_blocked", "unreachable", "down")
     return Cell(
         service=what.service,
@@ -87,7 +87,7 @@ def cell(what: What, state: str, mechanism: str = "", **values: tuple[float, ...
         likely=int(failing and state != "blocked"),
         usable=int(state not in ("inconclusive", "not_tested")),
         states={state: 1},
-        mechanisms={mechanism or "stun.dropped.payload": 1} if state == "blocked" else {},
+        mechanisms={"stun.dropped.payload": 1} if state == "blocked" else {},
         setup_s=values.get("setup_s", ()),
         loss_up=values.get("loss_up", ()),
         loss_down=values.get("loss_down", ()),

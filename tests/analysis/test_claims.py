@@ -139,6 +139,22 @@ def test_e_a_worldwide_outage_blames_no_network() -> None:
         assert claim.until.by == FIRST + timedelta(hours=day(13))
 
 
+def test_e_a_service_that_is_gone_for_good_is_down_and_no_network_is_blamed() -> None:
+    found = claims(month((*THREE, *ABROAD), telegram_calls(lambda _: True, "unreachable")))
+
+    assert [(c.what, c.since, c.until) for c in found if c.what not in CALM] == [("down", None, None)]
+    assert {d.about for c in found for d in c.against} == {"everywhere"}
+
+
+def test_e_what_two_countries_are_proven_to_block_is_not_down() -> None:
+    found = claims(month((Net(1), Net(91, "Y")), telegram_calls(lambda _: True)))
+
+    assert [(c.what, c.country, c.cause) for c in found if c.what not in CALM] == [
+        ("fails", "X", "interference"),
+        ("fails", "Y", "interference"),
+    ]
+
+
 @pytest.mark.parametrize("services", [SERVICES, ("telegram",)])
 def test_f_a_slow_drift_of_speed_is_no_claim(services: tuple[str, ...]) -> None:
     def speed(what: What) -> dict[str, tuple[float, ...]]:

@@ -157,7 +157,9 @@ def test_groups_that_are_alike_are_nearly_one_and_few_groups_are_not_fitted() ->
 
     assert alike.kappa > 100
     assert alike.interval(0).high < jeffreys(10, 100).high
-    assert pool((3, 0), (3, 3)).kappa == 4
+    few = pool((3, 0), (3, 3))
+    assert few.kappa == 4
+    assert few.further() == pytest.approx(stats.beta(4 * few.mean, 4 - 4 * few.mean).interval(0.95))
 
 
 def test_one_test_alone_moves_nothing_where_two_are_asked_for() -> None:
