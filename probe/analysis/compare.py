@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from probe.analysis import elsewhere, expressions
-from probe.analysis.cells import network_name
+from probe.analysis.cells import cells, network_name
+from probe.analysis.claims import Claim, claims
 from probe.analysis.engine import Tables
 from probe.analysis.expressions import FAILING, STATES, By
 from probe.model import State, Verdict
@@ -118,6 +119,22 @@ def compare(tables: Tables, ask: Ask) -> Comparison:
         layers=tuple(Layer(**row) for row in _rows(layers)),
         runs=sum(column.runs for column in columns),
     )
+
+
+def claimed(tables: Tables, ask: Ask) -> list[Claim]:
+    """What may be said of networks, from every run since then: other services and countries are part of the evidence.
+
+    Only the claims of the services that were asked for are given.
+    """
+    since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
+    verdicts = elsewhere.settled(tables.verdict, tables.measurement)
+    with expressions.chosen(verdicts, by="asn", since=since).cache() as chosen:
+        versions = {
+            (row["vantage"], _utc(row["hour"])): row["software"]
+            for row in _rows(expressions.versions(tables.run))
+        }
+        found = claims(cells(chosen), versions=versions)
+    return [claim for claim in found if not ask.services or claim.service in ask.services]
 
 
 def _rows(table: Any) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ By: TypeAlias = Literal["asn", "country", "label", "kind", "family", "day"]
 STATES: tuple[State, ...] = get_args(State)
 # Impaired or worse. Whether that is the network's doing is for the states and the statistics to say.
 FAILING: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "degraded", "down")
+# What claims count as failing: an impaired service still gets through, and its figures speak for themselves.
+CUT: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "down")
 USABLE: tuple[State, ...] = ("reachable", *FAILING)
 UNKNOWN = "unknown"
 
@@ -127,6 +129,13 @@ def layers(
     )
 
 
+def versions(runs: Table) -> Table:
+    """The software of each vantage point and hour; of several in one hour the last by name."""
+    return (
+        runs.mutate(hour=_.started.truncate("h")).group_by("vantage", "hour").agg(software=_.software.max())
+    )
+
+
 def cells(verdicts: Table) -> Table:
     """One row per unit with everything that the statistics ask of it, ordered by service and purpose."""
     lists: dict[str, Any] = {
@@ -143,7 +152,7 @@ def cells(verdicts: Table) -> Table:
             label=_.label.max(),
             runs=_.count(),
             usable=_.state.isin(USABLE).sum(),
-            failing=_.state.isin(FAILING).sum(),
+            failing=_.state.isin(CUT).sum(),
             likely=(_.state == "likely_blocked").sum(),
             states=_.state.collect(),
             mechanisms=_.mechanism.collect(where=_.mechanism != ""),

@@ -11,6 +11,7 @@ import typer
 from probe.cli import Json, app, fail
 
 if TYPE_CHECKING:
+    from probe.analysis.claims import Claim
     from probe.analysis.compare import Ask, Comparison
     from probe.analysis.sources import Gathered
 
@@ -44,11 +45,15 @@ def compare(
         typer.Option(metavar="DATE", help="Only runs from then on (UTC): 2026-11-01 or 2026-11-01T18:00."),
     ] = None,
     service: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only these services.")] = None,
+    claims: Annotated[
+        bool, typer.Option(help="Say first what may be claimed of networks, with how sure it is.")
+    ] = True,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the matrix as CSV.")] = False,
 ) -> None:
     """Say what works where, how networks differ, at which layer and since when.
 
+    First comes what may be claimed of networks; a claim needs several households and hours (docs/statistics.md).
     Verdicts are thought again with today's rules, and what failed on one network is settled by whoever reached the
     same endpoint elsewhere at that time. What cannot be read is named and left out. docs/compare.md says what the
     table means.
@@ -62,18 +67,19 @@ def compare(
         raise missing
     from probe.analysis.compare import Ask
 
-    comparison, gathered = _compare(paths, Ask(by=by.value, services=tuple(service or ()), since=start))
+    ask = Ask(by=by.value, services=tuple(service or ()), since=start)
+    comparison, claimed, gathered = _compare(paths, ask, claims=claims and not csv)
     if not comparison.columns:
         raise fail("no run matches: see --service and --since")
     from probe.cli import matrix
 
     if json:
-        matrix.print_json(comparison, gathered)
+        matrix.print_json(comparison, claimed, gathered)
     elif csv:
         matrix.print_csv(comparison)
         _say_left_out(gathered)
     else:
-        matrix.show(comparison, gathered)
+        matrix.show(comparison, claimed, gathered)
 
 
 def _date(text: str | None) -> datetime | None:
@@ -86,9 +92,12 @@ def _date(text: str | None) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _compare(paths: list[Path], ask: "Ask") -> "tuple[Comparison, Gathered]":
+def _compare(
+    paths: list[Path], ask: "Ask", *, claims: bool
+) -> "tuple[Comparison, list[Claim] | None, Gathered]":
     import tempfile
 
+    from probe.analysis.compare import claimed
     from probe.analysis.compare import compare as compared
     from probe.analysis.engine import EngineError, opened
     from probe.analysis.sources import SourceError, drop_damaged, gather
@@ -99,12 +108,17 @@ def _compare(paths: list[Path], ask: "Ask") -> "tuple[Comparison, Gathered]":
         except SourceError as error:
             raise fail(str(error)) from None
         spill = Path(folder, "spill")
+
+        def asked() -> "tuple[Comparison, list[Claim] | None, Gathered]":
+            tables = opened(gathered.files, spill)
+            return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
+
         try:
-            return compared(opened(gathered.files, spill), ask), gathered
+            return asked()
         except EngineError:
             if not drop_damaged(gathered):
                 raise
-            return compared(opened(gathered.files, spill), ask), gathered
+            return asked()
 
 
 def _say_left_out(gathered: "Gathered") -> None:

@@ -14,6 +14,9 @@ from probe.cli.beside import mechanism
 from probe.cli.terminal import console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from probe.analysis.claims import Claim
     from probe.analysis.compare import Column, Comparison, Entry
     from probe.analysis.sources import Gathered
 
@@ -26,10 +29,11 @@ _BY = {
 }  # fmt: skip
 
 
-def show(comparison: "Comparison", gathered: "Gathered") -> None:
-    """Print what was compared, a table for messages and one for calls, the differences, and what was left out."""
+def show(comparison: "Comparison", claimed: "list[Claim] | None", gathered: "Gathered") -> None:
+    """Print what was compared, what may be claimed, a table for each purpose, differences, and what was left out."""
     out = console()
     out.print(_head(comparison))
+    _print_claims(out, claimed)
     names = _names(comparison.columns)
     for purpose, word in _PURPOSES:
         entries = {(e.service, e.key): e for e in comparison.entries if e.purpose == purpose}
@@ -44,6 +48,25 @@ def show(comparison: "Comparison", gathered: "Gathered") -> None:
         out.print(Text(sentence, style="yellow"))
 
 
+def _print_claims(out: "Console", claimed: "list[Claim] | None") -> None:
+    """The headlines with their grounds; one line where there is nothing to claim."""
+    if claimed is None:
+        return
+    from probe.analysis.sentences import grounds, headlines
+
+    said = headlines(claimed)
+    for sentence in said:
+        out.print(Text(words.plain(sentence), style="bold"))
+    for claim in claimed if said else ():
+        if claim.sure:
+            out.print(Text("  " + words.plain(" ".join(grounds(claim))), style="dim"))
+    if not said:
+        out.print(Text(_NO_CLAIM, style="dim"))
+
+
+_NO_CLAIM = (
+    "Nothing is claimed of these networks: either all is well, or too few households measured for too short."
+)
 _FEW = (
     "In brackets: seen by fewer than two vantage points or in fewer than five hours, so this is what these runs saw"
     " and not yet a finding about the network."
@@ -130,14 +153,18 @@ def left_out(gathered: "Gathered") -> Iterator[str]:
         yield f"counted once: {gathered.twice} run{'s' * (gathered.twice != 1)} that stood there more than once"
 
 
-def print_json(comparison: "Comparison", gathered: "Gathered") -> None:
-    """One object on stdout: columns, matrix, layers, and what was left out."""
+def print_json(comparison: "Comparison", claimed: "list[Claim] | None", gathered: "Gathered") -> None:
+    """One object on stdout: columns, claims, matrix, layers, and what was left out."""
     import msgspec
+
+    from probe.analysis.sentences import headlines
 
     whole = {
         "by": comparison.by,
         "runs": comparison.runs,
         "columns": [_object(column) for column in comparison.columns],
+        "headlines": headlines(claimed or ()),
+        "claims": [_object(claim) for claim in claimed or ()],
         "matrix": [_object(entry) for entry in comparison.entries],
         "differences": differences(comparison),
         "layers": [_object(layer) for layer in comparison.layers],

@@ -1,0 +1,156 @@
+"""What the other series say of one: how its households fare otherwise, and how the service fares elsewhere."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from probe.analysis.statistics import Array, cochran_mantel_haenszel
+from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_OF_ONE, LEAST_UNITS, MOST, Stretch, enough
+from probe.analysis.units import LEAST_OTHERS, Bools, Network, Series
+
+ALONE = 0.05  # a change that every version of the program sees by itself
+EVERYWHERE = Network("", 0, "everywhere", "everywhere")
+_Place: TypeAlias = tuple[str, int, str]
+_Subject: TypeAlias = tuple[str, str]
+
+
+class Elsewhere:
+    """What the other series say: of a household, and of the same service elsewhere."""
+
+    def __init__(self, all_series: Sequence[Series]) -> None:
+        self._of_service: dict[tuple[str, str], list[Series]] = defaultdict(list)
+        counts: dict[tuple[_Place, str], dict[_Subject, Array]] = defaultdict(
+            lambda: defaultdict(lambda: np.zeros(2))
+        )
+        for series in all_series:
+            self._of_service[series.service, series.purpose].append(series)
+            of = np.bincount(series.who, minlength=len(series.households))
+            failing = np.bincount(series.who, weights=series.failing, minlength=len(of))
+            for at, name in enumerate(series.households):
+                for place in (series.network[:3], EVERYWHERE[:3]):
+                    counts[place, name][series.service, series.purpose] += (failing[at], of[at])
+        self._of_household = {
+            key: {subject: x / n for subject, (x, n) in subjects.items() if n >= LEAST_OF_ONE}
+            for key, subjects in counts.items()
+        }
+
+    def base(self, series: Series) -> Array:
+        """How much of each household's units would fail anyway, by its other services and by other countries."""
+        abroad = self._abroad_share(series)
+        return np.array([max(abroad, self._own(series, name)) for name in series.households])
+
+    def _own(self, series: Series, household: str) -> float:
+        shares = self._of_household[series.network[:3], household]
+        others = [share for (service, _), share in shares.items() if service != series.service]
+        # The lower quartile: where calls of every service are blocked, messages still tell how the line is.
+        return sorted(others)[len(others) // 4] if len(others) >= LEAST_OTHERS else 0.0
+
+    def _abroad_share(self, series: Series) -> float:
+        """What fails abroad, as long as it is not the rule there: then it is the service that is down."""
+        shares = [float(one.failing.mean()) for one in self.abroad(series) if enough(one)]
+        share = float(np.median(shares)) if shares else 0.0
+        return share if share < 0.5 else 0.0
+
+    def abroad(self, series: Series) -> list[Series]:
+        """The same service on networks of other countries, where both countries are known."""
+        here, twins = series.network.country, self._of_service[series.service, series.purpose]
+        return [one for one in twins if here and one.network.country not in ("", here)]
+
+    def _works_with_another_version(self, series: Series, first: int, last: int, version: int) -> bool:
+        """Whether another version of the program sees the service work anywhere in those hours."""
+        works = of = 0
+        for one in self._of_service[series.service, series.purpose]:
+            there = (one.hour >= first) & (one.hour <= last) & (one.version != version)
+            works, of = works + int((~one.failing[there]).sum()), of + int(there.sum())
+        return of >= LEAST_UNITS and works >= MOST * of
+
+    def came_with_a_version(self, series: Series, troubled: Bools, stretch: Stretch) -> bool:
+        """Whether the trouble is the program's: no version sees a change by itself, or another sees none."""
+        inside, versions = stretch.inside, series.version
+        newest = int(np.bincount(versions[inside]).argmax())
+        if stretch.began is None:
+            return self._works_with_another_version(series, stretch.first, stretch.last, newest)
+        if len(np.unique(versions)) == 1:
+            return False
+        strata = [
+            (
+                int(troubled[inside & (versions == one)].sum()),
+                int((inside & (versions == one)).sum()),
+                int(troubled[~inside & (versions == one)].sum()),
+                int((~inside & (versions == one)).sum()),
+            )
+            for one in np.unique(versions)
+        ]
+        return cochran_mantel_haenszel(strata).more > ALONE
+
+    def everywhere(self) -> list[Series]:
+        """All units of each service and purpose that households of two or more countries measured."""
+        return [
+            _together(twins)
+            for twins in self._of_service.values()
+            if len({one.network.country for one in twins} - {""}) > 1
+        ]
+
+    def is_down(self, series: Series, stretch: Stretch) -> bool:
+        """Whether it fails in this stretch in every country that has enough to say, in two or more.
+
+        Where most failures of a country are proven to be interference it is that country's doing.
+        """
+        parts: dict[str, list[tuple[Bools, Bools]]] = defaultdict(list)
+        households: dict[str, set[str]] = defaultdict(set)
+        for one in self._of_service[series.service, series.purpose]:
+            there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
+            parts[one.network.country].append((one.failing[there], one.proven[there]))
+            households[one.network.country] |= {one.households[at] for at in np.unique(one.who[there])}
+        verdicts = []
+        for country, units in parts.items():
+            failing, proven = (np.concatenate(arrays) for arrays in zip(*units, strict=True))
+            if failing.size >= LEAST_UNITS and len(households[country]) >= LEAST_HOUSEHOLDS:
+                verdicts.append(failing.mean() >= MOST and 2 * proven.sum() <= failing.sum())
+        return len(verdicts) > 1 and all(verdicts)
+
+
+def _together(twins: Sequence[Series]) -> Series:
+    households = tuple(sorted({name for one in twins for name in one.households}))
+    index = {name: at for at, name in enumerate(households)}
+    order = np.argsort(np.concatenate([one.hour for one in twins]), kind="stable")
+
+    def joined(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate(list(parts))[order]
+
+    return Series(
+        service=twins[0].service,
+        purpose=twins[0].purpose,
+        network=EVERYWHERE,
+        households=households,
+        who=joined(np.array([index[name] for name in one.households])[one.who] for one in twins),
+        hour=joined(one.hour for one in twins),
+        failing=joined(one.failing for one in twins),
+        impaired=joined(one.impaired for one in twins),
+        proven=joined(one.proven for one in twins),
+        version=joined(one.version for one in twins),
+    )
+
+
+def without(series: Series, stretches: Sequence[Stretch]) -> Series:
+    """The series without the hours of some stretches."""
+    if not stretches:
+        return series
+    keep = np.ones(len(series.hour), dtype=np.bool_)
+    for stretch in stretches:
+        keep &= (series.hour < stretch.first) | (series.hour > stretch.last)
+    return replace(
+        series,
+        who=series.who[keep],
+        hour=series.hour[keep],
+        failing=series.failing[keep],
+        impaired=series.impaired[keep],
+        proven=series.proven[keep],
+        version=series.version[keep],
+        mechanism=tuple(name for name, kept in zip(series.mechanism, keep, strict=False) if kept),
+        metrics={name: values[keep] for name, values in series.metrics.items()},
+    )
