@@ -259,9 +259,9 @@ def _claim(
         excess=tuple(
             Excess(
                 metric=one.metric,
-                estimate=round(one.estimate, 4),
-                low=round(one.interval.low, 4),
-                high=round(one.interval.high, 4),
+                estimate=round(float(one.estimate), 4),
+                low=round(float(one.interval.low), 4),
+                high=round(float(one.interval.high), 4),
             )
             for phase in phases
             if (one := phase.impairment)
@@ -300,11 +300,11 @@ def _numbers(phases: Sequence[Phase]) -> Numbers:
     pooled = pool(*zip(*counts, strict=True))
     interval: Interval = pooled.further()
     return Numbers(
-        failing=sum(phase.failing for phase in phases),
-        of=sum(phase.of for phase in phases),
-        households=sum(phase.households for phase in phases),
-        share=round(pooled.mean, 4),
-        low=round(interval.low, 4),
-        high=round(interval.high, 4),
-        p=max(phase.p for phase in phases),
+        failing=int(sum(phase.failing for phase in phases)),
+        of=int(sum(phase.of for phase in phases)),
+        households=int(sum(phase.households for phase in phases)),
+        share=round(float(pooled.mean), 4),
+        low=round(float(interval.low), 4),
+        high=round(float(interval.high), 4),
+        p=float(max(phase.p for phase in phases)),
     )

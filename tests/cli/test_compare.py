@@ -6,11 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from probe.failure import Kind
+from probe.model import Document
 from tests.analysis.runs import answering, run, silent, write
+from tests.build import NOON, chain, document, measured, saw, works
 
 
 def probe(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
@@ -150,3 +156,38 @@ def test_an_export_without_a_format_or_a_network_says_so(tmp_path: Path) -> None
 
     assert probe("export", path) == (2, "", "probe: export: say in which format; there is one: --ooni\n")
     assert "OONI discards such measurements" in probe("export", "--ooni", path)[2]
+
+
+def test_what_may_be_claimed_comes_first_with_its_numbers(tmp_path: Path) -> None:
+    """Three households on each of two networks, every six hours for ten days; on one of them a service is cut."""
+    for asn, household, hours in product((64500, 64501), range(3), range(0, 240, 6)):
+        is_cut = asn == 64500 and hours >= 96
+        doc = blocked() if is_cut else answering()
+        where: dict[str, Any] = {
+            "asn": asn,
+            "as_name": f"NET-{asn}",
+            "country": "RU",
+            "label": f"{asn}-{household}",
+        }
+        write(tmp_path / f"{asn}-{household}", run(doc, started=NOON + timedelta(hours=hours), **where))
+    code, out, err = probe("compare", tmp_path)
+
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "Messages on Paperplane fail on 1 of 2 networks of RU since 27 November" in said
+    assert "3 households; another household there would see" in said
+    code, out, _ = probe("compare", tmp_path, "--json")
+    told = json.loads(out)
+    assert told["headlines"][0].startswith("Messages on Paperplane")
+    assert any(claim["sure"] and claim["since"] for claim in told["claims"])
+    code, out, _ = probe("compare", tmp_path, "--no-claims", "--json")
+    assert json.loads(out)["claims"] == []
+
+
+def blocked() -> Document:
+    """A service that is blocked by name, as one vantage point can prove it."""
+    again = [
+        chain(saw("tcp"), saw("tls", Kind.RESET), variant=v) for v in ("target", "again", "again", "again")
+    ]
+    others = [works("tcp", "tls", variant=v) for v in ("other_name", "other_name", "no_name")]
+    return document(measured(*again, *others, service="paperplane"))

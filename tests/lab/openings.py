@@ -48,8 +48,8 @@ class Opening(Behaviour):
         self._answered: set[tuple[str, int, int]] = set()
 
     def see(self, packet: Packet, now: float) -> float | None:
-        if packet.protocol != TCP or not packet.payload:
-            return 0.0
+        if packet.protocol != TCP or not (packet.payload or (packet.ends and not packet.up)):
+            return 0.0  # what kernels say to each other passes, and only what a server says or how it ends does not
         if packet.flow not in self._marked and packet.up:
             self._marked[packet.flow] = self._is_meant(packet.payload)
             if self._marked[packet.flow] and self.action == "reset":

@@ -70,6 +70,11 @@ class Packet:
         """The same for both directions: remote address, remote port, local port."""
         return self.remote, self.remote_port, self.ports[0] if self.up else self.ports[1]
 
+    @property
+    def ends(self) -> bool:
+        """Whether a TCP segment ends the stream, in order or not."""
+        return bool(self.flags & (FIN | RST))
+
     @cached_property
     def payload(self) -> bytes:
         if self.protocol == TCP:

@@ -12,7 +12,7 @@ from tests.lab import packets
 from tests.lab.behaviours import Behaviour
 from tests.lab.kinds import build
 from tests.lab.openings import protocol
-from tests.lab.packets import ACK, PSH, Packet
+from tests.lab.packets import ACK, FIN, PSH, Packet
 
 CLIENT, SERVER = "85.140.1.2", "5.45.64.1"
 TLS = bytes.fromhex("1603010200010001fc0303") + random.Random(3).randbytes(200)
@@ -79,6 +79,8 @@ def test_only_the_answers_vanish_where_the_reply_is_dropped() -> None:
 
     assert box.passes(up(noise()))
     assert not box.passes(down())
+    assert not box.passes(Packet(packets.tcp(SERVER, CLIENT, (443, 40000), (9, 7), FIN | ACK), up=False))
+    assert box.passes(Packet(packets.tcp(SERVER, CLIENT, (443, 40000), (9, 7), ACK), up=False))
     assert box.passes(down(local=40001))
 
 
