@@ -1,12 +1,9 @@
 """SIGKILL at random moments of an uploader that speaks to a collector that is not ours."""
 
-import contextlib
-import os
 import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from probe import consent
@@ -18,9 +15,10 @@ from tests.upload.runs import run_file
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 KILLS, RUNS = 50, 3
-# Forks an uploader for each line it reads, so that fifty of them do not take a minute to start.
+# Forks an uploader for each line it reads and kills it after so many seconds (it is reaped only then, so that no
+# other process can have its number); fifty interpreters need not start.
 NURSERY = """
-import os, sys, httpx, stamina, zstandard, certifi
+import os, signal, sys, time, httpx, stamina, zstandard, certifi
 from pathlib import Path
 from tests.upload.test_kills import upload_once
 for line in sys.stdin:
@@ -28,7 +26,8 @@ for line in sys.stdin:
     if not child:
         upload_once(Path(sys.argv[1]), sys.argv[2])
         os._exit(0)
-    print(child, flush=True)
+    time.sleep(float(line))
+    os.kill(child, signal.SIGKILL)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
@@ -52,16 +51,17 @@ def test_no_run_is_lost_and_none_is_doubled_over_fifty_kills(tmp_path: Path) -> 
         )
         assert nursery.stdin is not None
         assert nursery.stdout is not None
+        longest = (
+            0.5  # seconds; halved when an uploader was through before, so that any machine is met in the act
+        )
         while kills < KILLS:
             for _ in range(RUNS):  # measuring goes on meanwhile
                 number += 1
                 run_file(tmp_path / "results", number)
-            nursery.stdin.write("go\n")
-            child = int(nursery.stdout.readline())
-            time.sleep(chance.uniform(0.0, 0.7))
-            with contextlib.suppress(ProcessLookupError):  # it was through before
-                os.kill(child, signal.SIGKILL)
-            kills += int(nursery.stdout.readline()) == -signal.SIGKILL
+            nursery.stdin.write(f"{chance.uniform(0.0, longest)}\n")
+            killed = int(nursery.stdout.readline()) == -signal.SIGKILL
+            kills += killed
+            longest = min(longest * 1.1, 1.0) if killed else longest / 2
         nursery.stdin.close()
         nursery.wait()
         nursery.stdout.close()
