@@ -14,8 +14,9 @@ from probe.schedule.timer import Timer
 
 SPOOL = "/var/spool/cron/crontabs"
 MINE = "5 4 * * * true\n"
-needs_cron = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("crontab") is None or shutil.which("unshare") is None,
+needs_cron = pytest.mark.skipif(  # in CI what is missing is a failure
+    not os.environ.get("CI")
+    and (os.geteuid() != 0 or shutil.which("crontab") is None or shutil.which("unshare") is None),
     reason="needs root, unshare and Debian's cron",
 )
 
