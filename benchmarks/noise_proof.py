@@ -82,16 +82,3 @@ def _cpu(peer: WhatsAppStandIn, roots: tuple[bytes, ...]) -> float:
 
 def _fresh() -> Handshake:
     return Handshake(_SETTINGS.pattern, bytes.fromhex(_SETTINGS.header))
-
-
-def main() -> None:
-    cost = measure()
-    print(
-        f"noise: {cost.round_trips:.2f} round trips beyond TCP (limit {ROUND_TRIPS}), "
-        f"{cost.cpu:.2f} ms CPU (limit {CPU:.0f})"
-    )
-    raise SystemExit(0 if cost.round_trips <= ROUND_TRIPS and cost.cpu <= CPU else 1)
-
-
-if __name__ == "__main__":
-    main()
