@@ -1,13 +1,14 @@
 """Which module may know which, how long files may get, and what a start may load."""
 
 import ast
-import gc
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.parsing import nothing_collected
 
 ROOT = Path(__file__).parent.parent
 PROBE = ROOT / "probe"
@@ -37,11 +38,8 @@ PURE = (
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    gc.disable()  # a finalizer that formats a traceback parses too; Python 3.11 then miscounts (python/cpython#106905)
-    try:
+    with nothing_collected():
         tree = ast.parse(path.read_text())
-    finally:
-        gc.enable()
     nodes = tree.body if top_only else list(ast.walk(tree))
     found: set[str] = set()
     for node in nodes:

@@ -20,7 +20,9 @@ from tests.loopback import flow, stream_server
 ANCHORS = {"telegram-config": TelegramStandIn().pem}
 DAY = 86400
 NOW = int(time.time())
-TEXT = seal(config_data(NOW - 3 * DAY - 60, NOW + 90 * DAY + 60, (443, 8888, 443)), throwaway_key())
+TEXT = seal(
+    config_data(NOW - 3 * DAY - DAY // 2, NOW + 90 * DAY + DAY // 2, (443, 8888, 443)), throwaway_key()
+)
 
 
 async def fetched(body: bytes, step: Fallback, status: int = 200) -> FallbackFacts:
@@ -58,7 +60,9 @@ async def test_a_genuine_configuration_is_counted_over_every_carrier(carrier: An
 
 
 async def test_nothing_that_is_written_says_which_configuration_it_was() -> None:
-    other = seal(config_data(NOW - 3 * DAY - 999, NOW + 90 * DAY + 999, (8888, 443, 443)), throwaway_key())
+    other = seal(
+        config_data(NOW - 3 * DAY - DAY // 3, NOW + 90 * DAY + DAY // 3, (8888, 443, 443)), throwaway_key()
+    )
     written = [
         line(await fetched(as_dns_json(text), Fallback(path="/there"))) for text in (TEXT, other)
     ]  # fmt: skip
