@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 20
-JOBS ?= 12
+JOBS ?= 8
 CALL_JOBS ?= 12
 
 .PHONY: run test check format lint types unit lab lab-accuracy bench schema messages lock clean

@@ -133,13 +133,15 @@ def run(
         catalogue = load(folder)
         chosen = catalogue.select(tuple(services or ()))
         options = _options(only, tests, tier, label, country, kind, budget, max_bytes, (ipv4, ipv6), seed)
-        _refuse_nothing(catalogue, chosen, options)
+        if not (catalogue.settings.far_end.url if far_end is None else far_end):
+            _refuse_nothing(catalogue, chosen, options)  # before anything is asked
         asking = Asking(
             home=where, configs=folder, catalogue=catalogue, tests=options.tests, country=options.country
         )
         required(asking, agree=agree)
         options = replace(options, consent=tests.value)
         options = agreed(asking, chosen, options, far_end, agree=agree)
+        _refuse_nothing(catalogue, chosen, options)  # some services are measured with a far end alone
         refuse_if_full(where, catalogue)
         if tests in _WARNINGS:
             sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
