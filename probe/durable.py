@@ -73,10 +73,11 @@ def tidy(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Where a folder can be synced, do so; Windows cannot, and journals the name itself."""
-    with contextlib.suppress(PermissionError, NotImplementedError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Put a folder's names on the disk; Windows cannot be asked to, and journals them itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -79,38 +79,3 @@ def _dated(failing: Array, of: Array, low: int, level: float) -> Change:
     order = np.argsort(-posterior, kind="stable")
     held = order[: int(np.searchsorted(np.cumsum(posterior[order]), level)) + 1]
     return Change(after=low + int(held.min()), by=low + int(held.max()) + 1, best=low + int(order[0]) + 1)
-
-
-@dataclass(frozen=True)
-class DailyWindow:
-    """Hours of the day, UTC, in which most of the failing happens; `end` is not one of them."""
-
-    begin: int
-    end: int
-    failing: float
-    otherwise: float
-
-
-def daily_window(
-    hours: Array, failing: Array, *, inside: float = 0.8, outside: float = 0.2
-) -> DailyWindow | None:
-    """The hours of the day in which it fails, if it fails in nearly all of them and hardly otherwise.
-
-    `hours` are hours since the epoch. It describes what is already known to come and go; it tests nothing.
-    """
-    of_day = np.asarray(hours, dtype=int) % 24
-    fails = np.bincount(of_day, weights=failing, minlength=24)
-    tried = np.bincount(of_day, minlength=24).astype(float)
-    found: DailyWindow | None = None
-    for begin in range(24):
-        for length in range(1, 24):
-            within = (np.arange(begin, begin + length)) % 24
-            x, n = fails[within].sum(), tried[within].sum()
-            if min(n, tried.sum() - n) < LEAST_UNITS:
-                continue
-            share, otherwise = x / n, (fails.sum() - x) / (tried.sum() - n)
-            if share >= inside and otherwise <= outside:
-                window = DailyWindow(begin, (begin + length) % 24, float(share), float(otherwise))
-                if found is None or share - otherwise > found.failing - found.otherwise:
-                    found = window
-    return found

@@ -14,7 +14,6 @@ from probe.model import State, Verdict
 from probe.record import Record
 
 ENOUGH_VANTAGES, ENOUGH_UNITS = 2, 5  # below either, nothing is said of the network
-PURPOSES = ("messaging", "calls", "web")
 
 
 class Ask(Record):

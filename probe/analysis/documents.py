@@ -5,6 +5,7 @@ an envelope around the text that was sent, which names the key that signed it. A
 out by name, and what follows it is read.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,11 @@ class Found(NamedTuple):
     path: str
     line: int
 
+    @property
+    def id(self) -> str:
+        """The run's id; a measurement of OONI's has none of ours."""
+        return self.run.run.id if isinstance(self.run, Document) else ""
+
     def rows(self) -> Rows:
         """Its rows. Raises RowError."""
         if isinstance(self.run, Document):
@@ -50,6 +56,8 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _DAMAGE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
+# How a collector's other lines begin (probe.collector.lines): a wish that a run be gone, and the blanks it left.
+_DELETED, _ERASED = b'{"deleted":', b'{"erased":'
 _NOTHING = msgspec.Raw()
 
 
@@ -74,6 +82,8 @@ def documents(path: Path) -> Iterator[Found | LeftOut]:
         if isinstance(line, LeftOut):
             yield line
             continue
+        if line.text.startswith((_DELETED, _ERASED)):
+            continue
         try:
             record = _LINE.decode(line.text)
         except _DAMAGE as error:
@@ -81,6 +91,24 @@ def documents(path: Path) -> Iterator[Found | LeftOut]:
             continue
         yield from gathered.add(record, line)
     yield from gathered.end()
+
+
+class _Wish(Record):
+    deleted: str
+
+
+_WISH = msgspec.json.Decoder(_Wish)
+
+
+def withdrawn(path: Path) -> Iterator[str]:
+    """The runs that whoever sent them wished to be gone, by a segment of a collector, which checked the wish.
+
+    For some minutes such a run may still stand in another segment.
+    """
+    for line in lines(path):
+        if not isinstance(line, LeftOut) and line.text.startswith(_DELETED):
+            with contextlib.suppress(*_DAMAGE):
+                yield _WISH.decode(line.text).deleted
 
 
 def _whole(path: Path) -> list[Line]:

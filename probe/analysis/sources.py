@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from probe.analysis import parquet
-from probe.analysis.documents import documents
+from probe.analysis.documents import documents, withdrawn
 from probe.analysis.lines import LeftOut
 from probe.analysis.rows import RowError
 
@@ -146,14 +146,18 @@ def add(paths: Sequence[Path], into: Path) -> Added:
 
 
 def convert(texts: Sequence[Path], into: Path, known: Collection[str] = ()) -> Added:
-    """Turn files of documents into Parquet under `into`, in as many processes as help."""
+    """Turn files of documents into Parquet under `into`, in as many processes as help.
+
+    A run that any of the files says was withdrawn is in none of them.
+    """
+    gone = frozenset(run for path in texts for run in withdrawn(path))
     processes = min(os.cpu_count() or 1, len(texts))
     if processes < 2 or sum(_size(path) for path in texts) < _MUCH:
-        return _convert(texts, into, known)
+        return _convert(texts, into, known, gone)
     shares = [texts[start::processes] for start in range(processes)]
     whole = Added()
     with ProcessPoolExecutor(processes) as pool:
-        for done in pool.map(_convert, shares, [into] * processes, [known] * processes):
+        for done in pool.map(_convert, shares, [into] * processes, [known] * processes, [gone] * processes):
             whole.take(done)
     return whole
 
@@ -165,7 +169,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _convert(texts: Sequence[Path], into: Path, known: Collection[str]) -> Added:
+def _convert(texts: Sequence[Path], into: Path, known: Collection[str], gone: Collection[str]) -> Added:
     done, writer = Added(), parquet.Writer(into, known=known)
     for path in texts:
         empty = True
@@ -173,6 +177,8 @@ def _convert(texts: Sequence[Path], into: Path, known: Collection[str]) -> Added
             empty = False
             if isinstance(found, LeftOut):
                 done.left_out.add(found)
+                continue
+            if found.id in gone:
                 continue
             try:
                 new = writer.add(found.rows())

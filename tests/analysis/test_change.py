@@ -7,7 +7,7 @@ import pytest
 import ruptures
 from scipy import special
 
-from probe.analysis.change import LEAST_UNITS, PENALTY, changes, daily_window
+from probe.analysis.change import LEAST_UNITS, PENALTY, changes
 
 CALM_THEN_DEAD = np.repeat([0.0, 1.0], [30, 12])
 
@@ -93,14 +93,3 @@ def test_what_does_not_change_hardly_ever_seems_to(share: float) -> None:
 def test_too_little_has_no_changes() -> None:
     assert changes(np.ones(3), np.ones(3)) == ()
     assert changes(np.zeros(0), np.zeros(0)) == ()
-
-
-def test_hours_of_the_day_in_which_it_fails_are_named() -> None:
-    hours = np.arange(24 * 10).astype(float)
-    failing = ((hours % 24 >= 22) | (hours % 24 < 4)).astype(float)
-
-    window = daily_window(hours, failing)
-
-    assert window is not None
-    assert (window.begin, window.end) == (22, 4)
-    assert daily_window(hours, hours % 2) is None

@@ -9,6 +9,7 @@ import pytest
 from probe.analysis import parquet
 from probe.analysis.columns import schema
 from probe.analysis.sources import Gathered, SourceError, add, gather
+from probe.collector.lines import Deleted, Kept, erased, written
 from tests.analysis.runs import answering, run, silent, text, write
 
 
@@ -77,6 +78,36 @@ def test_many_files_are_read_by_several_processes_alike(
     write(tmp_path / "in", *(run(answering(), run=name) for name in names))
 
     assert runs(gather([tmp_path / "in"], tmp_path / "rows")) == names
+
+
+def test_a_run_that_was_withdrawn_counts_no_more_wherever_it_still_stands(tmp_path: Path) -> None:
+    """The lines of a real collector: two runs in a sealed segment, and in the open one the wish that one be gone."""
+    kept, gone, blank = (run(answering(), run=name * 16) for name in "abc")
+    (tmp_path / "in").mkdir()
+    sealed = b"".join(
+        written(
+            Kept(
+                run=doc.run.id,
+                sha256="00",
+                received="2026-11-25T12:00:00Z",
+                key="k",
+                signature="s",
+                sent="2026-11-25T12:00:00Z",
+                document=text(doc).decode(),
+            )
+        )
+        for doc in (kept, gone, blank)
+    )
+    first, second, third = sealed.splitlines(keepends=True)
+    (tmp_path / "in" / "a.jsonl").write_bytes(first + second + erased(third, ["c" * 16]))
+    wish = Deleted(
+        deleted="b" * 16, received="2026-11-25T12:01:00Z", key="k", signature="s", sent="2026-11-25T12:01:00Z"
+    )
+    (tmp_path / "in" / "b.jsonl.open").write_bytes(written(wish) + first)
+    found = gather([tmp_path / "in"], tmp_path / "rows")
+
+    assert runs(found) == ["a" * 16]
+    assert (found.left_out.count, found.twice) == (0, 1)
 
 
 def test_broken_parquet_is_named_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ def test_looking_takes_nothing() -> None:
     for _ in range(9):
         rates.look(b"a")
     rates.take(b"a")
+    with pytest.raises(Refused):
+        rates.look(b"a")
 
 
 def test_memory_is_bounded_and_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
