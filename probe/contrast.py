@@ -64,11 +64,6 @@ def innocent_names_pass(case: Case) -> bool:
     return len(_further(case)) >= 2 and not _stuck(case)
 
 
-def innocent_names_fail(case: Case) -> bool:
-    """Other names failed at the same address too."""
-    return len(_stuck(case)) >= 1 and not _further(case)
-
-
 def _further(case: Case) -> list[Chain]:
     step = case.reading.step
     return [c for c in case.reading.tries(*INNOCENT) if (o := at_step(c, step)) and o.failure is None]
