@@ -21,3 +21,8 @@ def language() -> str:
 def _(text: str) -> str:
     """The text in the reader's language; as it is where nobody translated it."""
     return _catalogue().gettext(text)
+
+
+def _n(one: str, several: str, count: int) -> str:
+    """The text for this many things, in the reader's language."""
+    return _catalogue().ngettext(one, several, count)
