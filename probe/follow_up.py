@@ -92,9 +92,9 @@ def _is_about_us(chain: Chain) -> bool:
 
 
 def _has_had_enough(chain: Chain) -> bool:
-    """A Telegram data centre that counts too many connections from here is not asked once more."""
-    last = chain.observations[-1]
-    return last.step == "mtproto" and last.failure is not None and last.failure.code in ("-429", "429")
+    """A peer that says it is asked too often (HTTP's 429; MTProto's has a minus) is not asked once more."""
+    failure = chain.observations[-1].failure
+    return failure is not None and failure.code in ("-429", "429")
 
 
 def _ask_again(

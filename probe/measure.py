@@ -6,12 +6,11 @@ budget or the user, what was measured until then is kept, and what was not says 
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from probe import __version__, call_follow_up, follow_up, placing, plan, relay_media
+from probe import __version__, placing, plan
 from probe.catalogue import Catalogue, Service
 from probe.lines import Lines
 from probe.lists import Lists
@@ -19,7 +18,6 @@ from probe.lookup import Names
 from probe.model import (
     FORMAT,
     AnyLine,
-    Chain,
     Document,
     End,
     Ended,
@@ -29,71 +27,12 @@ from probe.model import (
     Vantage,
 )
 from probe.observe import Observer
-from probe.plan import Address, Job, Leg, Options
+from probe.plan import Options
+from probe.rounds import Progress, UnderWay, measure_target
 from probe.siblings import Siblings
 from probe.step import Net
 from probe.vantage import look
 from probe.watch import Watch
-
-_SLOW_RESOLVERS = 4.0  # seconds
-_QUIET = 15.0  # seconds that calls wait for everything else to be measured
-_RECHECK = 35.0  # seconds for asking once more, three times at the most
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is."""
-
-    done: int
-    total: int
-    what: str
-    seconds_left: float
-
-
-@dataclass(kw_only=True)
-class _Round:
-    """One run in progress."""
-
-    catalogue: Catalogue
-    options: Options
-    observer: Observer
-    names: Names
-    lines: Lines
-    lists: Lists
-    watch: Watch
-    siblings: Siblings
-    progress: Callable[[Progress], None] | None
-    todo: list[Job]
-    until: float
-    done: int = 0
-    stopped: Ended = "interrupted"  # why targets that were cut off were cut off
-    control_addresses: list[str] = field(default_factory=list)
-
-    def tell(self, job: Job) -> None:
-        """Say that one more target is done."""
-        self.done += 1
-        if self.progress is not None:
-            what = f"{job.service or 'control'} {job.target.name}"
-            left = max(0.0, self.until - self.observer.net.now())
-            self.progress(Progress(done=self.done, total=len(self.todo), what=what, seconds_left=left))
-
-    def situation(self, job: Job, spare: Sequence[Address]) -> follow_up.Situation:
-        """What this target's follow-ups may use."""
-        return follow_up.Situation(
-            spare=spare,
-            innocent_name=self.catalogue.settings.innocent_name,
-            control_addresses=self.control_addresses,
-            deliberate=self.options.tests != "default" and job.control is None,
-        )
-
-    def learn_controls(self, job: Job, chains: list[Chain]) -> None:
-        """Remember foreign addresses that shook hands: there a name can be tried without its service."""
-        if job.control is None or job.control.class_ == "domestic" or job.target.port != 443:
-            return
-        for chain in chains:
-            shook_hands = any(o.step == "tls" and o.failure is None for o in chain.observations)
-            if chain.variant == "target" and chain.ip and shook_hands:
-                self.control_addresses.append(chain.ip)
 
 
 async def run(
@@ -108,32 +47,8 @@ async def run(
 
     Cancelling the task that runs this ends the run early; the document is returned all the same.
     """
-    limits = catalogue.settings.limits
     began, started, lines = net.now(), net.utc(), Lines(sink)
-    todo = plan.jobs(catalogue, services, options)
-    media = placing.cost([job.target for job in todo], catalogue)
-    max_bytes = options.max_bytes or limits.bytes + media.most_octets
-    watch = Watch(net, _ways(net, catalogue, options))
-    families = _families(watch, options)
-    supplies = replace(
-        catalogue.supplies,
-        far_end_key=options.far_end.key if options.far_end else "",
-        turn=placing.turn_server(catalogue.settings.turn, started.timestamp()),
-    )
-    observer = Observer(net, catalogue.settings.pace, supplies, max_bytes=max_bytes, watch=watch)
-    this = _Round(
-        catalogue=catalogue,
-        options=replace(options, families=families),
-        observer=observer,
-        names=Names(observer, families, lines.keep),
-        lines=lines,
-        lists=Lists(todo),
-        watch=watch,
-        siblings=Siblings([job for job in todo if not placing.is_media(job.target)]),
-        progress=progress,
-        todo=todo,
-        until=began + (options.seconds or limits.seconds + media.most_seconds),
-    )
+    this = _under_way(catalogue, services, options, net, lines, progress)
 
     def begin(vantage: Vantage) -> None:
         header = Run(
@@ -159,10 +74,46 @@ async def run(
         end=End(
             ended=ended,
             seconds=round(net.now() - began, 3),
-            sent=observer.sent,
-            received=observer.received,
-            disturbances=tuple(watch.seen),
+            sent=this.observer.sent,
+            received=this.observer.received,
+            disturbances=tuple(this.watch.seen),
         ),
+    )
+
+
+def _under_way(
+    catalogue: Catalogue,
+    services: tuple[Service, ...],
+    options: Options,
+    net: Net,
+    lines: Lines,
+    progress: Callable[[Progress], None] | None,
+) -> UnderWay:
+    """What is to be measured, by which means and within which limits."""
+    limits = catalogue.settings.limits
+    todo = plan.jobs(catalogue, services, options)
+    media = placing.cost([job.target for job in todo], catalogue)
+    watch = Watch(net, _ways(net, catalogue, options))
+    families = _families(watch, options)
+    supplies = replace(
+        catalogue.supplies,
+        far_end_key=options.far_end.key if options.far_end else "",
+        turn=placing.turn_server(catalogue.settings.turn, net.utc().timestamp()),
+    )
+    max_bytes = options.max_bytes or limits.bytes + media.most_octets
+    observer = Observer(net, catalogue.settings.pace, supplies, max_bytes=max_bytes, watch=watch)
+    return UnderWay(
+        catalogue=catalogue,
+        options=replace(options, families=families),
+        observer=observer,
+        names=Names(observer, families, lines.keep),
+        lines=lines,
+        lists=Lists(todo),
+        watch=watch,
+        siblings=Siblings([job for job in todo if not placing.is_media(job.target)]),
+        progress=progress,
+        todo=todo,
+        until=net.now() + (options.seconds or limits.seconds + media.most_seconds),
     )
 
 
@@ -179,7 +130,7 @@ def _families(watch: Watch, options: Options) -> tuple[int, ...]:
     return tuple(family for family in options.families if family in routed) or options.families
 
 
-async def _vantage(this: _Round, options: Options, begin: Callable[[Vantage], None]) -> None:
+async def _vantage(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> None:
     """Learn where we are while the measuring goes on; then the country's own controls can join."""
     vantage = await look(this.observer.net, this.catalogue, options)
     begin(vantage)
@@ -189,18 +140,18 @@ async def _vantage(this: _Round, options: Options, begin: Callable[[Vantage], No
         this.names.ask(asked)
     async with asyncio.TaskGroup() as group:
         for job in home:
-            group.create_task(_measure(this, job))
+            group.create_task(measure_target(this, job))
 
 
-async def _within(this: _Round, options: Options, begin: Callable[[Vantage], None]) -> Ended:
+async def _within(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> Ended:
     """Measure everything until the run's time is up or the user stops it."""
     for asked in plan.questions(this.catalogue, this.todo).values():
         this.names.ask(asked)
     tasks = [asyncio.create_task(_vantage(this, options, begin))]
     others = [job for job in this.todo if not placing.is_media(job.target)]
-    tasks += [asyncio.create_task(_measure(this, job)) for job in others]
+    tasks += [asyncio.create_task(measure_target(this, job)) for job in others]
     calls = [job for job in this.todo if placing.is_media(job.target)]
-    tasks += [asyncio.create_task(_measure(this, job, tuple(tasks))) for job in calls]
+    tasks += [asyncio.create_task(measure_target(this, job, tuple(tasks))) for job in calls]
     watching = asyncio.create_task(this.watch.keep_looking())
     try:
         this.stopped = await _until_done(this, tasks)
@@ -216,7 +167,7 @@ async def _within(this: _Round, options: Options, begin: Callable[[Vantage], Non
     return this.stopped
 
 
-async def _until_done(this: _Round, tasks: Sequence[asyncio.Task[None]]) -> Ended:
+async def _until_done(this: UnderWay, tasks: Sequence[asyncio.Task[None]]) -> Ended:
     try:
         async with asyncio.timeout(max(0.1, this.until - this.observer.net.now())):
             await asyncio.wait(tasks)
@@ -234,124 +185,3 @@ def _keep_going() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-async def _measure(this: _Round, job: Job, after: Sequence[asyncio.Task[None]] = ()) -> None:
-    chains: list[Chain] = []
-    ended: Ended = "complete"
-    limit = this.catalogue.settings.limits.target_seconds
-    try:
-        if after:  # handshakes of everything else would be heard in the media
-            await asyncio.wait(after, timeout=_QUIET)
-        # Media waits for its turn, and a flow has a deadline of its own: the run's end is limit enough.
-        async with asyncio.timeout(None if placing.is_media(job.target) else limit):
-            job = await this.lists.joined(job)
-            for asked in plan.questions(this.catalogue, [job]).values():  # of a host that was only listed now
-                this.names.ask(asked)
-            ended = await _rounds(this, job, chains)
-        this.lists.learn(job, chains)  # before it waits for its siblings, for these may wait for the list
-        await _recheck(this, job, chains)
-    except TimeoutError:
-        ended = "deadline"
-    except asyncio.CancelledError:
-        ended = this.stopped if chains else "not_attempted"
-        raise
-    finally:
-        this.siblings.settle(job, failed=True)
-        this.lists.learn(job, chains)
-        this.lines.keep(_measurement(job, chains, ended))
-        this.tell(job)
-
-
-async def _rounds(this: _Round, job: Job, chains: list[Chain]) -> Ended:
-    """The target's chains at all its addresses, then what they make worth asking."""
-    first = legs = await _first_legs(this, job)
-    while legs:
-        if not this.observer.within_budget:
-            return "budget"
-        async with asyncio.TaskGroup() as group:
-            for leg in legs:
-                group.create_task(this.observer.follow(leg, chains))
-        if job.control is not None:
-            this.learn_controls(job, chains)
-        if job.control is not None and job.control.role == "closed":
-            break  # its failure is the answer
-        if placing.is_media(job.target):
-            at_far_end = job.target.at == "far-end"
-            legs = (
-                call_follow_up.follow_ups(job.target, chains, this.catalogue, first[0])
-                if at_far_end
-                else relay_media.follow_ups(chains, first[0])
-            )
-            continue
-        if follow_up.any_broken([chain for chain in chains if chain.variant == "target"]):
-            await this.names.wait_for_all(job.target.host, _SLOW_RESOLVERS)
-        legs = follow_up.follow_ups(job.target, chains, this.situation(job, _spare(this, job, chains)))
-    return "complete"
-
-
-async def _recheck(this: _Round, job: Job, chains: list[Chain]) -> None:
-    """A target that worked is asked again if another of its service did not: the moment may have decided."""
-    legs = follow_up.recheck(job.target, chains)
-    first = [chain for chain in chains if chain.variant == "target"]
-    this.siblings.settle(job, failed=follow_up.any_broken(first))
-    if job.control is not None or not legs or placing.is_media(job.target):
-        return
-    if not await this.siblings.any_failed(job):
-        return
-    if not this.observer.within_budget:
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_RECHECK), asyncio.TaskGroup() as group:
-            for leg in legs:
-                group.create_task(_up_to_thrice(this, leg, chains))
-
-
-async def _up_to_thrice(this: _Round, leg: Leg, chains: list[Chain]) -> None:
-    for _ in range(3):
-        mine: list[Chain] = []
-        try:
-            await this.observer.follow(leg, mine)
-        finally:
-            chains += mine
-        if not this.observer.within_budget or follow_up.failed_at(mine[0]) is None:
-            return
-
-
-async def _first_legs(this: _Round, job: Job) -> list[Leg]:
-    """The first round's chains."""
-    target = job.target
-    resolvers, families = this.catalogue.settings.resolvers, this.names.families
-    if not (plan.needs_address(target) or plan.is_reverse(target)):
-        return plan.lookup_legs(target, resolvers, families)
-    said = await this.names.addresses(target.host) if target.host else {}
-    found = plan.addresses(target, said, this.catalogue, this.options).first
-    if plan.is_reverse(target):
-        return plan.reverse_legs(target, found, resolvers, families)
-    return plan.first_round(target, found)
-
-
-def _spare(this: _Round, job: Job, chains: Sequence[Chain]) -> tuple[Address, ...]:
-    """Addresses that were not tried yet, also those that a slow resolver gave since."""
-    found = plan.addresses(job.target, this.names.known(job.target.host), this.catalogue, this.options)
-    tried = {chain.ip for chain in chains}
-    return tuple(address for address in (*found.first, *found.spare) if address.ip not in tried)
-
-
-def _measurement(job: Job, chains: list[Chain], ended: Ended) -> Measurement:
-    target, control = job.target, job.control
-    return Measurement(
-        service=job.service,
-        target=target.name,
-        purpose=target.purpose,
-        group=target.group or target.name,
-        support=target.evidence.reply,
-        tier=target.tier,
-        vital=job.vital,
-        control_class=control.class_ if control else "",
-        country=control.country if control else "",
-        role=control.role if control else "",
-        at=target.at,
-        chains=tuple(chains),
-        ended=ended,
-    )

@@ -12,7 +12,7 @@ from probe.catalogue import Catalogue, Control, Resolver, Service, Target
 from probe.model import Variant
 from probe.placing import FarEnd, is_media, place
 from probe.record import is_address
-from probe.steps import AnyStep, Dns, Mtproto
+from probe.steps import AnyStep, Dns
 from probe.steps.dns import Type
 
 _SAMPLE = 3  # controls whose names are asked of a resolver that is only to show whether it can be reached
@@ -207,8 +207,7 @@ def addresses(
         return _one_of(said_by, fixed, catalogue, options)
     first: list[Address] = []
     spare: list[Address] = []
-    # A data centre of Telegram's counts handshakes, so one is enough where it succeeds.
-    limit = 1 if isinstance(target.steps[-1], Mtproto) else catalogue.settings.limits.addresses
+    limit = 1 if target.steps[-1].is_counted else catalogue.settings.limits.addresses
     believed = {r.name for r in catalogue.settings.resolvers if r.over in ("tls", "https")} & set(said)
     for family in options.families:
         usable = [

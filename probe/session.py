@@ -11,9 +11,9 @@ import msgspec
 
 from probe import measure
 from probe.catalogue import Catalogue, Service
-from probe.measure import Progress
 from probe.model import AnyLine, Document, Judgement, Run
 from probe.plan import Options
+from probe.rounds import Progress
 from probe.step import Net
 from probe.store import Writer, prepare
 from probe.verdict import judge

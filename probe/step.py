@@ -202,6 +202,11 @@ class Step(Setting, tag_field="step", tag=str.lower):
         """What is there afterwards."""
         return None
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the peer counts who comes how often, so that one address of a family is enough where it succeeds."""
+        return False
+
     @abstractmethod
     async def run(self, flow: Flow) -> Facts:
         """Do it once. Return facts, or raise; a StepError may carry what was learned before."""

@@ -25,7 +25,7 @@ ORDER = (
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
     "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",
     "watch", "siblings",
-    "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "measure", "store", "home",
+    "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "rounds", "measure", "store", "home",
     "language", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
     "doctor", "analysis", "demo", "cli", "__main__",
 )  # fmt: skip

@@ -39,14 +39,15 @@ def test_a_failed_handshake_is_repeated_beside_other_names() -> None:
     assert variants(legs) == ["again", "no_name", "other_hello", "other_name"]
 
 
-def test_a_data_centre_that_has_had_enough_of_us_is_left_alone() -> None:
+def test_a_peer_that_says_it_is_asked_too_often_is_left_alone() -> None:
     centre = target(Tcp(), Mtproto(dc=2))
     asked = {
         code: follow_ups(centre, [chain(saw("tcp"), saw("mtproto", Kind.REJECTED, code=code))], BOLD)
         for code in ("-429", "429", "-404")
     }
+    page = [chain(saw("tcp"), saw("tls"), saw("http", Kind.UNEXPECTED, code="429"))]
 
-    assert asked["-429"] == asked["429"] == []
+    assert asked["-429"] == asked["429"] == follow_ups(HTTPS, page, BOLD) == []
     assert variants(asked["-404"]) == ["again"]
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from probe.catalogue import Catalogue, Service
-    from probe.measure import Progress
     from probe.plan import Options
+    from probe.rounds import Progress
     from probe.session import Finished
 
 _WARNINGS = {

@@ -20,10 +20,10 @@ from probe.demo.whatsapp_stand_in import NoiseAuthority, WhatsAppStandIn
 from probe.demo.world import ENDPOINTS, FAR_END, NETWORKS, STREAMS, DemoNetwork, Endpoint, pages
 from probe.far_end.server import Running, running
 from probe.far_end.settings import FarEndSettings, Limits
-from probe.measure import Progress
 from probe.net import SystemNet
 from probe.placing import FarEnd
 from probe.plan import Options
+from probe.rounds import Progress
 from probe.session import Finished, session
 
 _HERE = "127.0.0.1"

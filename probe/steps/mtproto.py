@@ -63,6 +63,11 @@ class Mtproto(Step):
         """An open stream."""
         return "stream"
 
+    @property
+    def is_counted(self) -> bool:
+        """A data centre counts handshakes."""
+        return True
+
     async def run(self, flow: Flow) -> MtprotoFacts:
         """Ask both questions. Raises Malformed, Rejected, Unexpected or Untrusted, with the facts as `partial`."""
         ask = self._over_http(flow) if self.transport == "http" else self._on_stream(flow)
