@@ -3,10 +3,12 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,23 +97,47 @@ async def test_a_run_prints_a_table_of_eighty_columns_and_show_explains_it(tmp_p
         assert word in out
 
 
+MUTE = """
+service = "mute"
+title = "Nobody answers (invented)"
+source = "this test: the run cannot be over before it is stopped"
+checked = 2026-11-01
+
+[[targets]]
+name = "relay"
+purpose = "calls"
+host = "127.0.0.1"
+port = {port}
+evidence = {{ host = "source", reply = "source" }}
+steps = [{{ step = "stun", seconds = 30.0 }}]
+"""
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 async def test_a_stopped_run_keeps_what_it_measured(tmp_path: Path, stop: signal.Signals) -> None:
     async with network(tmp_path) as home:
-        process = await start("run", "--agree", "--home", str(home), "-4", "--json")
-        async with asyncio.timeout(60):
-            while not any((home / "results").glob("*.jsonl")):  # it begins with the first line of the file
-                await asyncio.sleep(0.1)
-        process.send_signal(stop)
-        out, _ = await process.communicate()
-    told = json.loads(out)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            port = nobody.getsockname()[1]
+            (home / "configs" / "services" / "mute.toml").write_text(MUTE.format(port=port))
+            told, code = await stopped(home, stop)
 
-    assert process.returncode == 130
+    assert code == 130
     assert told["ended"] == "interrupted"
     document = read(Path(told["file"])).document
     assert document.end is not None
     assert document.end.ended == "interrupted"
     assert document.measurements
+
+
+async def stopped(home: Path, stop: signal.Signals) -> tuple[dict[str, Any], int | None]:
+    process = await start("run", "--agree", "--home", str(home), "-4", "--json")
+    async with asyncio.timeout(60):
+        while not any((home / "results").glob("*.jsonl")):  # it begins with the first line of the file
+            await asyncio.sleep(0.1)
+    process.send_signal(stop)
+    out, _ = await process.communicate()
+    return json.loads(out), process.returncode
 
 
 async def test_a_network_where_nothing_answers_is_exit_code_1(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from probe.far_end.app import make_app
@@ -324,7 +324,10 @@ def test_no_request_whatever_is_our_mistake(
             await guest.greet()
             sent = {b"content-type": b"application/sdp"}
             sent |= {name.encode(): value for name, value in headers.items()}
-            response = await guest.client.request(method, path, content=body, headers=sent)
+            try:
+                response = await guest.client.request(method, path, content=body, headers=sent)
+            except httpx.InvalidURL:  # "//" begins a host, and not every host is one: it was never asked
+                reject()
             await within.calls.close()
         assert response.status_code < 500
         if response.status_code >= 400 and method != "HEAD":
