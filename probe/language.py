@@ -18,7 +18,9 @@ def _catalogue() -> gettext.NullTranslations:
 
 def languages() -> list[str]:
     """Those in which texts can be read."""
-    return sorted([ENGLISH, *(path.parent.parent.name for path in _LOCALE.glob(f"*/LC_MESSAGES/{_DOMAIN}.mo"))])
+    return sorted(
+        [ENGLISH, *(path.parent.parent.name for path in _LOCALE.glob(f"*/LC_MESSAGES/{_DOMAIN}.mo"))]
+    )
 
 
 def speak(language: str) -> None:

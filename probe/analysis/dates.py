@@ -22,7 +22,9 @@ def short_day(moment: datetime) -> str:
 
 def whole_day(moment: datetime) -> str:
     """Day, month and year: "11 August 2026"."""
-    return _skeleton("yMMMMd", moment)
+    from babel.dates import format_date
+
+    return str(format_date(moment, "long", locale=locale()))
 
 
 def minute(moment: datetime) -> str:

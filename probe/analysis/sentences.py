@@ -63,7 +63,9 @@ def _phrases(_language: str) -> Mapping[str, str]:
         "loss_down": _(
             "Of what is received {low} to {high} points more are lost than with other services in the same hours."
         ),
-        "rtt_ms": _("A round trip takes {low} to {high} ms longer than with other services in the same hours."),
+        "rtt_ms": _(
+            "A round trip takes {low} to {high} ms longer than with other services in the same hours."
+        ),
         "setup_s": _(
             "Setting up takes {low} to {high} times as long as with other services in the same hours."
         ),
@@ -86,7 +88,9 @@ def _counted(phrase: str, count: int, of: int) -> str:
             )
         case "dissent":
             return _n(
-                "{count} of {of} household sees it otherwise.", "{count} of {of} households see it otherwise.", of
+                "{count} of {of} household sees it otherwise.",
+                "{count} of {of} households see it otherwise.",
+                of,
             )
         case "too_few":
             return _n(
