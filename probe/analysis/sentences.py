@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from math import ceil, floor
 from typing import NamedTuple
 
 from probe.analysis.claims import TROUBLE, Claim, Doubt, Span
@@ -177,8 +178,8 @@ def grounds(claim: Claim) -> list[str]:
             failing=numbers.failing,
             of=numbers.of,
             households=numbers.households,
-            low=round(100 * numbers.low),
-            high=round(100 * numbers.high),
+            low=floor(100 * numbers.low),
+            high=ceil(100 * numbers.high),
         )
     ]
     if claim.sure:

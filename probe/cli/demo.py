@@ -63,10 +63,10 @@ def _compare(runs: list[Path], page: Path) -> None:
         return
     from probe.analysis.compare import Ask
     from probe.analysis.report.lead import lead
+    from probe.analysis.report.words import bare
     from probe.cli.compare import compared
     from probe.cli.page import write_page
     from probe.cli.terminal import console
-    from probe.cli.words import plain
 
     comparison, claimed, gathered, evidence = compared(runs, Ask(), claims=True, page=True)
     assert evidence is not None
@@ -75,7 +75,7 @@ def _compare(runs: list[Path], page: Path) -> None:
     out.print()
     out.print("Compared (probe compare):", style="bold")
     for sentence in (said.first, *said.more):
-        out.print(plain(sentence))
+        out.print(bare(sentence))
     out.print(said.unsure[0], style="dim")
     write_page(page, comparison, claimed, evidence, gathered)
 

@@ -22,6 +22,7 @@ _INK, _BAD, _CHANGE, _SOFT = "#010101", "#020202", "#030303", "#040404"
 _COLOURS = {_INK: "var(--ink)", _BAD: "var(--bad-line)", _CHANGE: "var(--change)", _SOFT: "var(--rule)"}
 _INCHES, _ROW, _EDGE, _TOP = 7.2, 0.3, 0.34, 0.1  # width; heights of a row, of the axis of time, and above
 _LEFT = 0.24  # of the width, for names
+_ROOM = 28  # characters of a name
 _HEIGHT = 0.78  # of a row, when everything fails
 
 
@@ -145,7 +146,8 @@ def _svg(figure: "Figure", names: Mapping[str, str], title: str, description: st
     import matplotlib as mpl
 
     drawn = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "callreach"}):
+    # The salt keeps names apart that two charts of one page would share.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"{title} {description}"}):
         figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     said = {**names, **figure.ticks}  # type: ignore[attr-defined]
     body = drawn.getvalue().partition("<svg")[2].partition(">")[2]
@@ -170,6 +172,5 @@ def _svg(figure: "Figure", names: Mapping[str, str], title: str, description: st
 
 def _short(name: str) -> str:
     """As much of a name as there is room for; what isolates it is closed again."""
-    return (
-        name if len(name) <= 28 else f"{name[:26]}…\u2069" if name.startswith("\u2068") else f"{name[:27]}…"
-    )
+    cut = name if len(name) <= _ROOM else f"{name[: _ROOM - 1]}…"
+    return cut + "\u2069" * (cut.count("\u2068") - cut.count("\u2069"))

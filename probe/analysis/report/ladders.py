@@ -66,6 +66,7 @@ def ladders(
     layers: dict[Cell, list[Layer]] = defaultdict(list)
     for layer in comparison.layers:
         layers[layer.service, layer.purpose, layer.key].append(layer)
+    first = words.purpose(words.PURPOSES[0])
     last = {(one.service, one.purpose, one.key, one.step, one.failure): one for one in evidence.failures}
     made: dict[str, list[Ladder]] = defaultdict(list)
     for entry in entries:
@@ -80,7 +81,7 @@ def ladders(
                 rungs=_rungs(layers[cell], last),
             )
         )
-    return list(made.items())
+    return [(service, sorted(some, key=lambda one: one.purpose != first)) for service, some in made.items()]
 
 
 def _because(entry: Entry) -> str:

@@ -16,7 +16,7 @@ from probe.language import _, _n
 _NAMED = 4  # columns that a sentence names
 _SAID = 30  # claims with their grounds
 _HEADLINES = ("fails", "intermittent", "degraded", "down")
-_SEVERITY = ("blocked", "likely_blocked", "unreachable", "degraded", "down")
+_SEVERITY = ("blocked", "likely_blocked", "unreachable", "degraded", "down", "lately")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _saw(comparison: Comparison, titles: Mapping[str, str]) -> list[str]:
 
 
 def _fails(entry: Entry) -> bool:
-    return entry.state in _SEVERITY
+    return words.look(entry) in _SEVERITY
 
 
 def _fates(judged: Sequence[Entry]) -> list[tuple[_Fate, list[str]]]:
@@ -116,10 +116,10 @@ def _fates(judged: Sequence[Entry]) -> list[tuple[_Fate, list[str]]]:
     for entry in judged:
         of[entry.service, entry.purpose] += 1
         if _fails(entry):
-            where[entry.service, entry.purpose, entry.state].append(entry.key)
+            where[entry.service, entry.purpose, words.look(entry)].append(entry.key)
     grouped: dict[_Fate, list[str]] = defaultdict(list)
     for (service, purpose, state), keys in where.items():
-        grouped[_Fate(state, purpose, tuple(keys), of[service, purpose])].append(service)
+        grouped[_Fate(state, purpose, tuple(sorted(keys)), of[service, purpose])].append(service)
 
     def rank(one: tuple[_Fate, list[str]]) -> tuple[int, int]:
         return -len(one[0].keys) * len(one[1]), _SEVERITY.index(one[0].state)
@@ -136,6 +136,7 @@ def _fate(fate: _Fate, services: Sequence[str], comparison: Comparison, titles: 
         "unreachable": _("In these runs {what} failed on {where}; why is open."),
         "degraded": _("In these runs {what} were impaired on {where}."),
         "down": _("In these runs {what} failed everywhere they were tried: {where}."),
+        "lately": _("In the last hours of these runs, and not in most of all, {what} failed on {where}."),
     }
     return verbs[fate.state].format(what=what, where=_where(fate, comparison))
 
@@ -147,7 +148,7 @@ def _where(fate: _Fate, comparison: Comparison) -> str:
         return named
     columns = words.columns_of(comparison.by, fate.of)
     if len(fate.keys) == fate.of:
-        said = _("all of {columns}").format(columns=columns)
+        said = _("all {columns}").format(columns=columns)
     else:
         said = _("{count} of {columns}").format(count=len(fate.keys), columns=columns)
     return f"{said} ({named})" if named else said

@@ -18,6 +18,7 @@ from probe.analysis.sentences import phrases
 from probe.language import _, _n
 
 CHARTS, ROWS = 12, 12  # services and purposes with a chart, and lines in each
+QUIET, TROUBLE = 3, 0.2  # charts that are drawn even where no line fails for this share of its hours
 _DAYS = {"h": 1 / 24, "D": 1.0, "W": 7.0, "M": 30.4}
 _TICKS = 6
 _LOSS, _DELAY = 0.1, 200.0  # the least that a scale goes up to: a tenth of the packets; milliseconds
@@ -55,7 +56,8 @@ def histories(
     ranked = sorted(series, key=lambda one: -_trouble(series[one], changes, *one))
     names = words.column_names(comparison)
     made, left = [], 0
-    for service, purpose in ranked[:CHARTS]:
+    drawn = [what for n, what in enumerate(ranked[:CHARTS]) if n < QUIET or _troubled(series[what])]
+    for service, purpose in drawn:
         lines = series[service, purpose]
         keys = sorted(
             lines, key=lambda key: ((service, purpose, key) not in changes, -_share(lines[key]), key)
@@ -63,12 +65,16 @@ def histories(
         left += max(0, len(keys) - ROWS)
         chosen = {key: lines[key] for key in keys[:ROWS]}
         made.append(_history(service, purpose, chosen, changes, names, evidence, titles))
-    return Drawn(made, max(0, len(ranked) - CHARTS), left)
+    return Drawn(made, len(ranked) - len(drawn), left)
 
 
 def _trouble(lines: Mapping[str, list[Point]], changes: Mapping[Cell, object], *what: str) -> float:
     changed = sum((*what, key) in changes for key in lines)
     return 10 * changed + sum(map(_share, lines.values()))
+
+
+def _troubled(lines: Mapping[str, list[Point]]) -> bool:
+    return any(_share(points) >= TROUBLE for points in lines.values())
 
 
 def _share(points: Sequence[Point]) -> float:
@@ -183,9 +189,11 @@ def _bands(heading: str, figure: str, rows: Sequence[charts.Band], least: float,
         )
         for row in rows
     ]
-    heading = _("{what} (full height: {top})").format(what=heading, top=said(top))
-    svg = charts.bands(rows, _frame(evidence), top=top, title=heading, description=" ".join(notes))
-    return Chart(heading, svg, notes)
+    if len({at for row in rows for at in row.times}) < 2:
+        return Chart(heading, Markup(), notes)
+    whole = _("{what} (full height: {top})").format(what=heading, top=said(top))
+    svg = charts.bands(rows, _frame(evidence), top=top, title=whole, description=" ".join(notes))
+    return Chart(whole, svg, notes)
 
 
 def _frame(evidence: Evidence) -> charts.Frame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from probe.analysis.compare import Column, Comparison, Entry
 from probe.analysis.dates import short_day
@@ -21,6 +22,7 @@ class Box:
     word: str
     shade: str
     counts: str
+    failed: str  # the counts in a word more, where there is room
     interval: str
     since: str
     spoken: str  # everything above in words, for whoever hears the page
@@ -101,11 +103,11 @@ def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
     if entry is None or not entry.units:
         look = "inconclusive" if entry is not None and entry.state == "inconclusive" else "not_tested"
         link = links.get((entry.service, entry.purpose, entry.key), "") if entry else ""
-        return Box(words.SYMBOLS[look], states[look], "", "", "", "", states[look], False, link)
+        return Box(words.SYMBOLS[look], states[look], "", "", "", "", "", states[look], False, link)
     low, high = interval(entry)
     counts = _n("{bad} of {units} hour failed", "{bad} of {units} hours failed", entry.units)
     counts = counts.format(bad=entry.bad, units=entry.units)
-    bounds = _("{low}–{high} %").format(low=round(100 * low), high=round(100 * high))
+    bounds = _("{low}–{high} %").format(low=floor(100 * low), high=ceil(100 * high))
     since = _("since {day}").format(day=short_day(entry.since)) if entry.since else ""
     word = states[words.look(entry)]
     places = _n("{count} place", "{count} places", entry.vantages).format(count=entry.vantages)
@@ -117,6 +119,7 @@ def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
         word=word,
         shade=str(round(SHADES * entry.bad / entry.units)),
         counts=f"{entry.bad}/{entry.units}",
+        failed=_("{bad} of {units} failed").format(bad=entry.bad, units=entry.units),
         interval=bounds,
         since=since,
         spoken="; ".join(part for part in spoken if part),

@@ -10,7 +10,7 @@ from typing import Any
 from probe import __version__
 from probe.analysis.claims import Claim
 from probe.analysis.compare import Comparison
-from probe.analysis.dates import locale, minute, whole_day
+from probe.analysis.dates import locale, minute, number, whole_day
 from probe.analysis.report import ladders, lines, matrix, words
 from probe.analysis.report.evidence import Evidence
 from probe.analysis.report.lead import lead
@@ -18,6 +18,7 @@ from probe.analysis.report.texts import texts
 from probe.analysis.sources import Gathered
 from probe.language import ENGLISH, _, _n, language
 
+_OPEN = 40  # cells whose services need no opening first
 _NAMED = 6  # columns named in a line of what was not measured
 
 
@@ -70,6 +71,7 @@ def report(
         histories=histories,
         calls=calls,
         ladders=ladders.ladders(entries, comparison, evidence, titles),
+        few_ladders=len(entries) <= _OPEN,
         capped=_capped(said.beyond, histories, calls, beyond),
         gaps=_gaps(comparison, titles),
         places=_places(comparison, evidence),
@@ -108,7 +110,7 @@ def _direction() -> str:
 def _period(comparison: Comparison) -> str:
     first = whole_day(min(column.first for column in comparison.columns))
     last = whole_day(max(column.last for column in comparison.columns))
-    runs = _n("{count} run", "{count} runs", comparison.runs).format(count=comparison.runs)
+    runs = _n("{count} run", "{count} runs", comparison.runs).format(count=number(comparison.runs))
     columns = words.columns_of(comparison.by, len(comparison.columns))
     if first == last:
         return _("{runs}, {columns}, {day} (UTC)").format(runs=runs, columns=columns, day=first)
@@ -236,7 +238,7 @@ def _about(evidence: Evidence, made: datetime) -> list[str]:
         _("All verdicts were thought anew with rules {rules}.").format(rules=evidence.rules),
     ]
     for one in evidence.programs:
-        runs = _n("{count} run", "{count} runs", one.runs).format(count=one.runs)
+        runs = _n("{count} run", "{count} runs", one.runs).format(count=number(one.runs))
         then = (
             _(", judged then with rules {rules}").format(rules=one.rules_stored) if one.rules_stored else ""
         )

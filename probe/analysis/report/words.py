@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from probe.analysis.compare import Column, Comparison, Entry
-from probe.analysis.expressions import MEDIA, By
+from probe.analysis.expressions import FAILING, MEDIA, By
 from probe.analysis.sentences import phrases
 from probe.language import _, _n
 from probe.record import plain
@@ -22,13 +22,18 @@ STEPS = (
 # Letters, so that no state is told by its colour alone, and none by a letter of one language.
 SYMBOLS = {
     "works": "✓", "answers": "✓", "media": "✓", "degraded": "▲", "blocked": "✕", "likely_blocked": "✕?",
-    "unreachable": "○", "down": "↓", "inconclusive": "~", "not_tested": "–",
+    "unreachable": "○", "lately": "!", "down": "↓", "inconclusive": "~", "not_tested": "–",
 }  # fmt: skip
 
 
 def name(text: str) -> str:
     """A foreign name: harmless, and of no influence on the order in which its neighbours are written."""
     return f"{_ISOLATED}{plain(text)}{_END}"
+
+
+def bare(text: str) -> str:
+    """A text as a terminal wants it, which shows what isolates names."""
+    return text.translate({ord(_ISOLATED): None, ord(_END): None})
 
 
 def state(entry: Entry) -> str:
@@ -42,7 +47,7 @@ def look(entry: Entry) -> str:
         return "media"
     if entry.state == "reachable":
         return "answers" if entry.purpose == "calls" or entry.identity != "proved" else "works"
-    return entry.state
+    return "lately" if 2 * entry.bad <= entry.units and entry.state in FAILING else entry.state
 
 
 def states() -> Mapping[str, str]:
@@ -55,6 +60,7 @@ def states() -> Mapping[str, str]:
         "blocked": _("BLOCKED"),
         "likely_blocked": _("likely blocked"),
         "unreachable": _("unreachable"),
+        "lately": _("failed last"),
         "down": _("down"),
         "inconclusive": _("inconclusive"),
         "not_tested": _("not tested"),
@@ -77,6 +83,9 @@ def meanings() -> Mapping[str, str]:
         ),
         "likely_blocked": _("It failed here and worked elsewhere at that time. That is no proof."),
         "unreachable": _("It failed here while the network was fine. The service may be down, or cut off."),
+        "lately": _(
+            "It failed in the last hours that were measured, and not in most of all. Whether that lasts is open."
+        ),
         "down": _("It failed everywhere at that time. No network is blamed."),
         "inconclusive": _("It was tried, and the network or the machine allowed no statement."),
         "not_tested": _("It was not tried. This is not the same as working."),
