@@ -82,9 +82,9 @@ def _counted(phrase: str, count: int, of: int) -> str:
         case "numbers":
             return _n(
                 "{failing} of {of} household-hours failed, {households} household; another household there would "
-                "see {low} % to {high} % fail.",
+                "see {low} to {high} percent fail.",
                 "{failing} of {of} household-hours failed, {households} households; another household there would "
-                "see {low} % to {high} % fail.",
+                "see {low} to {high} percent fail.",
                 count,
             )
         case "dissent":

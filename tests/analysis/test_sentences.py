@@ -53,7 +53,7 @@ def test_what_is_tentative_says_so() -> None:
 
 def test_the_grounds_hold_numbers_sureness_cause_and_doubts() -> None:
     assert grounds(FAILS) == [
-        "310 of 320 household-hours failed, 7 households; another household there would see 90 % to 100 % fail.",
+        "310 of 320 household-hours failed, 7 households; another household there would see 90 to 100 percent fail.",
         "Firm: the chance that any such claim of this report is false is at most 5 %.",
         "Interference is proven: stun.dropped.payload.",
         "1 of 7 households see it otherwise.",

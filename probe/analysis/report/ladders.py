@@ -10,6 +10,7 @@ from probe.analysis.report import words
 from probe.analysis.report.evidence import Evidence, Failed
 from probe.analysis.report.matrix import Box, box
 from probe.language import _, _n
+from probe.record import plain
 
 MOST = 600  # cells with a ladder; those that fail come first
 _ENDS = 6  # ways to fail that one step shows
@@ -89,7 +90,7 @@ def _because(entry: Entry) -> str:
     if entry.state == "reachable":
         return ""
     said = words.mechanism(entry.mechanism, entry.because) if entry.mechanism else ""
-    own = words.plain(entry.mechanism or entry.rule)
+    own = plain(entry.mechanism or entry.rule)
     return f"{said} ({own})" if said and said != own else own
 
 
@@ -98,10 +99,7 @@ def _rungs(layers: Sequence[Layer], last: Mapping[tuple[str, str, str, str, str]
     for layer in layers:
         by_step[layer.step].append(layer)
     called = words.steps()
-    return [
-        _rung(called.get(step, words.plain(step)), by_step[step], last)
-        for step in sorted(by_step, key=_order)
-    ]
+    return [_rung(called.get(step, plain(step)), by_step[step], last) for step in sorted(by_step, key=_order)]
 
 
 def _order(step: str) -> tuple[int, str]:
@@ -132,7 +130,7 @@ def _rung(
 
 
 def _end(layer: Layer, example: Failed | None) -> str:
-    how = words.failures().get(layer.failure, words.plain(layer.failure))
+    how = words.failures().get(layer.failure, plain(layer.failure))
     said = _n("{count} time: {how}", "{count} times: {how}", layer.count).format(count=layer.count, how=how)
     if example is None:
         return said

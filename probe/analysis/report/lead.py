@@ -12,6 +12,7 @@ from probe.analysis.report import words
 from probe.analysis.sentences import grounds, headed, phrases, sentence
 from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_OF_ONE, LEAST_UNITS
 from probe.language import _, _n
+from probe.record import plain
 
 _NAMED = 4  # columns that a sentence names
 _SAID = 30  # claims with their grounds
@@ -61,7 +62,7 @@ def lead(comparison: Comparison, claims: Sequence[Claim] | None, titles: Mapping
 
 def _harmless(claim: Claim) -> Claim:
     said = words.mechanism(claim.mechanism, "")
-    own = words.plain(claim.mechanism)
+    own = plain(claim.mechanism)
     return replace(
         claim,
         networks=tuple(map(words.name, claim.networks)),
@@ -146,11 +147,10 @@ def _where(fate: _Fate, comparison: Comparison) -> str:
     named = words.listed([names[key] for key in fate.keys]) if len(fate.keys) <= _NAMED else ""
     if fate.of == 1:
         return named
-    columns = words.columns_of(comparison.by, fate.of)
     if len(fate.keys) == fate.of:
-        said = _("all {columns}").format(columns=columns)
+        said = _("all {columns}").format(columns=words.columns_of(comparison.by, fate.of))
     else:
-        said = _("{count} of {columns}").format(count=len(fate.keys), columns=columns)
+        said = words.part_of(comparison.by, len(fate.keys), fate.of)
     return f"{said} ({named})" if named else said
 
 
@@ -170,15 +170,11 @@ def _unsure(comparison: Comparison, claims: Sequence[Claim] | None) -> list[str]
         )
     few = [column for column in comparison.columns if column.vantages < ENOUGH_VANTAGES]
     if few:
-        columns = words.columns_of(comparison.by, len(comparison.columns))
+        part = words.part_of(comparison.by, len(few), len(comparison.columns))
         said.append(
-            _n(
-                "Of {columns} {count} was measured from one place alone: that shows what happened there,"
-                " and not how the network is for others.",
-                "Of {columns} {count} were measured from one place alone: that shows what happened there,"
-                " and not how the networks are for others.",
-                len(few),
-            ).format(columns=columns, count=len(few))
+            _(
+                "Measured from one place alone: {part}. That shows what happened there, and not how it is for others."
+            ).format(part=part)
         )
     return [
         *said,

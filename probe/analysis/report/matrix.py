@@ -111,7 +111,7 @@ def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
     since = _("since {day}").format(day=short_day(entry.since)) if entry.since else ""
     word = states[words.look(entry)]
     places = _n("{count} place", "{count} places", entry.vantages).format(count=entry.vantages)
-    spoken = [word, since, counts, _("95 % interval {bounds}").format(bounds=bounds), places]
+    spoken = [word, since, counts, _("95-percent interval {bounds}").format(bounds=bounds), places]
     if not entry.enough:
         spoken.append(_("too few measurements to speak of the network"))
     return Box(

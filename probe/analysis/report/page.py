@@ -85,7 +85,7 @@ def report(
 def _template() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("probe.analysis.report", package_path="page")
+    loader = PackageLoader("probe.analysis.report", package_path="template")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -97,7 +97,7 @@ def _file(name: str) -> Any:
 
     from markupsafe import Markup
 
-    text = (files("probe.analysis.report") / "page" / name).read_text(encoding="utf-8")
+    text = (files("probe.analysis.report") / "template" / name).read_text(encoding="utf-8")
     return Markup(text)  # noqa: S704 - a file of our own
 
 
@@ -176,8 +176,7 @@ def _some(keys: Sequence[str], comparison: Comparison, names: Mapping[str, str])
     if len(keys) == len(comparison.columns) > 1:
         return _("everywhere")
     if len(keys) > _NAMED:
-        columns = words.columns_of(comparison.by, len(comparison.columns))
-        return _("{count} of {columns}").format(count=len(keys), columns=columns)
+        return words.part_of(comparison.by, len(keys), len(comparison.columns))
     return words.listed([names[key] for key in keys])
 
 

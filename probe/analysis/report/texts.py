@@ -12,7 +12,6 @@ def texts() -> Mapping[str, str]:
         "skip": _("Skip to the report"),
         "nothing_claimed": _("What these runs saw. This is no claim about the networks."),
         "claimed": _("What may be claimed"),
-        "contents": _("Contents"),
         "sure": _("How sure is that, and what speaks against it"),
         "changes": _("What changed, and when"),
         "matrix": _("Service by service"),

@@ -198,6 +198,18 @@ def columns_of(by: By, count: int) -> str:
     }[by]().format(count=count)
 
 
+def part_of(by: By, count: int, of: int) -> str:
+    """So many of so many of what is compared."""
+    return {
+        "asn": lambda: _n("{count} of {of} network", "{count} of {of} networks", of),
+        "country": lambda: _n("{count} of {of} country", "{count} of {of} countries", of),
+        "label": lambda: _n("{count} of {of} label", "{count} of {of} labels", of),
+        "kind": lambda: _n("{count} of {of} kind of network", "{count} of {of} kinds of network", of),
+        "family": lambda: _n("{count} of {of} address family", "{count} of {of} address families", of),
+        "day": lambda: _n("{count} of {of} day", "{count} of {of} days", of),
+    }[by]().format(count=count, of=of)
+
+
 def listed(parts: Sequence[str]) -> str:
     """ "A, B and C", as the reader's language has it."""
     from babel.lists import format_list

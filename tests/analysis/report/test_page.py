@@ -60,7 +60,7 @@ def test_the_matrix_is_a_table_whose_cells_say_word_counts_and_bounds() -> None:
     ]
     assert heads == ["col"] * 4 + ["row"]
     assert cells[0].startswith(
-        "BLOCKED; since 11 Aug; 28 of 40 hours failed; 95 % interval 54–83 %; 3 places ✕ BLOCKED"
+        "BLOCKED; since 11 Aug; 28 of 40 hours failed; 95-percent interval 54–83 %; 3 places ✕ BLOCKED"
     )
     assert "too few measurements to speak of the network [✓ media passes]" in cells[2]
 
