@@ -1,16 +1,32 @@
 """The reader's language: every text that a volunteer reads goes through `_`, to a gettext catalogue."""
 
 import gettext
+import os
 from functools import lru_cache
 from pathlib import Path
 
 _DOMAIN = "callreach"
+_LOCALE = Path(__file__).parent / "locale"
+ENGLISH = "en"
 
 
 @lru_cache(maxsize=1)
 def _catalogue() -> gettext.NullTranslations:
     """The first catalogue that LANGUAGE, LC_ALL, LC_MESSAGES and LANG ask for; English where there is none."""
-    return gettext.translation(_DOMAIN, Path(__file__).parent / "locale", fallback=True)
+    return gettext.translation(_DOMAIN, _LOCALE, fallback=True)
+
+
+def languages() -> list[str]:
+    """Those in which texts can be read."""
+    return sorted(
+        [ENGLISH, *(path.parent.parent.name for path in _LOCALE.glob(f"*/LC_MESSAGES/{_DOMAIN}.mo"))]
+    )
+
+
+def speak(language: str) -> None:
+    """From now on this language, whatever the environment asked for; also in processes started from here."""
+    os.environ["LANGUAGE"] = language
+    _catalogue.cache_clear()
 
 
 def language() -> str:

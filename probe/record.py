@@ -101,6 +101,9 @@ def line(record: Record) -> bytes:
     return _ENCODER.encode(record) + b"\n"
 
 
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 _ADDRESS_LIKE = re.compile(r"\d{1,3}(?:[.\-_]\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){2,}[0-9a-fA-F]{0,4}")
 _PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
@@ -108,6 +111,11 @@ _PRINTABLE = re.compile(r"[^\x20-\x7e]")
 def holds_address(text: str) -> bool:
     """Whether anything in a text looks like an IP address, also with dashes, as reverse names have it."""
     return _ADDRESS_LIKE.search(text) is not None
+
+
+def plain(text: str) -> str:
+    """A foreign text without what is not seen but obeyed, by terminals and by the order of writing."""
+    return _UNSEEN.sub("?", text)
 
 
 def peer_text(raw: bytes | str, *, limit: int = 80) -> str:

@@ -2,6 +2,7 @@ import os
 import string
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,12 @@ LANGUAGES = sorted(path.parent.parent.name for path in LOCALE.glob("*/LC_MESSAGE
 def texts(path: Path) -> dict[str, str]:
     with path.open("rb") as file:
         catalogue = read_mo(file) if path.suffix == ".mo" else read_po(file)
-    return {str(one.id): str(one.string) for one in catalogue if one.id}
+    return {_said(one.id): _said(one.string) for one in catalogue if one.id}
+
+
+def _said(text: str | Sequence[str]) -> str:
+    """One text; of what counts things all its forms, as each kind of file has them in a sequence of its own kind."""
+    return text if isinstance(text, str) else str(tuple(text))
 
 
 def fields(text: str) -> set[str | None]:

@@ -15,6 +15,8 @@ from ibis.expr.types import StringValue, Table
 from probe.model import State
 
 By: TypeAlias = Literal["asn", "country", "label", "kind", "family", "day"]
+Step: TypeAlias = Literal["h", "D", "W", "M"]  # in which time is divided
+MEDIA = ("media", "call", "loop", "reflectorloop")  # steps that are test calls and flows
 STATES: tuple[State, ...] = get_args(State)
 # Impaired or worse. Whether that is the network's doing is for the states and the statistics to say.
 FAILING: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "degraded", "down")
@@ -114,18 +116,80 @@ def layers(
     observations: Table, *, by: By, services: Sequence[str] = (), since: datetime | None = None
 ) -> Table:
     """The ladder: per service, purpose, key and step, how often it went through and how it failed otherwise."""
-    own = observations.filter(_.variant.isin(["target", "again"]), _.service != "")
-    if by == "family":
-        own = own.filter(_.family > 0)
-    if services:
-        own = own.filter(_.service.isin(list(services)))
-    if since is not None:
-        own = own.filter(_.started >= ibis.literal(since, type="timestamp"))
     return (
-        own.mutate(key=_key(own, by))
+        own(observations, by=by, services=services, since=since)
         .group_by("service", "purpose", "key", "step", "failure")
         .agg(count=_.count(), seconds=_.seconds.mean())
         .order_by("service", "purpose", "key", "step", "failure")
+    )
+
+
+def own(observations: Table, *, by: By, services: Sequence[str] = (), since: datetime | None = None) -> Table:
+    """Steps done as the app does them, once or again, with their `key`; follow-ups and look-ups are not among them."""
+    found = observations.filter(_.variant.isin(["target", "again"]), _.service != "")
+    if by == "family":
+        found = found.filter(_.family > 0)
+    if services:
+        found = found.filter(_.service.isin(list(services)))
+    if since is not None:
+        found = found.filter(_.started >= ibis.literal(since, type="timestamp"))
+    return found.mutate(key=_key(found, by))
+
+
+def history(units: Table, step: Step) -> Table:
+    """Units over time: in each hour, day, week or month those that allow a statement, and those in which it fails."""
+    return (
+        units.filter(_.usable > 0)
+        .mutate(at=_.hour.truncate(step))
+        .group_by("service", "purpose", "key", "at")
+        .agg(units=_.count(), bad=_.bad.sum())
+        .order_by("service", "purpose", "key", "at")
+    )
+
+
+def flows(observations: Table, step: Step) -> Table:
+    """Test calls and flows over time, of what `own` gives: shares lost in the mean, the median round trip."""
+    return (
+        observations.filter(_.step.isin(MEDIA), _.loss_up.notnull() | _.loss_down.notnull())
+        .mutate(at=_.started.truncate(step))
+        .group_by("key", "service", "at")
+        .agg(
+            flows=_.count(),
+            loss_up=_.loss_up.mean(),
+            loss_down=_.loss_down.mean(),
+            rtt_ms=_.rtt_ms.median(),
+        )
+        .order_by("key", "service", "at")
+    )
+
+
+def failures(observations: Table) -> Table:
+    """Every way a step failed, of what `own` gives, with the latest time it did as its example."""
+    return (
+        observations.filter(_.failure != "")
+        .group_by("service", "purpose", "key", "step", "failure")
+        .agg(
+            first=_["at"].min(),
+            last=_["at"].max(),
+            host=_.host.argmax(_["at"]),
+            port=_.port.argmax(_["at"]),
+            code=_.code.argmax(_["at"]),
+        )
+        .order_by("service", "purpose", "key", "step", "failure")
+    )
+
+
+def lent(measurements: Table) -> Table:
+    """Hosts that are nobody's but whoever lends them: far ends and TURN servers."""
+    return measurements.filter(_["at"] != "endpoint").select("host").distinct()
+
+
+def programs(runs: Table) -> Table:
+    """Which programs made how many runs, and the rules that their verdicts were thought with."""
+    return (
+        runs.group_by("software", "source", "rules_stored")
+        .agg(runs=_.count())
+        .order_by("software", "source", "rules_stored")
     )
 
 

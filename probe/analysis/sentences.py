@@ -1,69 +1,139 @@
-"""Claims in English: every phrase stands in one table, and nothing else here is language."""
+"""Claims in the reader's language: every phrase stands in one table, and nothing else here is language."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import lru_cache
+from math import ceil, floor
+from typing import NamedTuple
 
 from probe.analysis.claims import TROUBLE, Claim, Doubt, Span
+from probe.analysis.dates import day
+from probe.language import _, _n, language
 
-PHRASES: Mapping[str, str] = {
-    "calls": "calls",
-    "messaging": "messages",
-    "web": "its web version",
-    "fails": "{subject} fail on {networks}{since}",
-    "intermittent": "{subject} fail now and then on {networks}",
-    "degraded": "{subject} get through impaired on {networks}{since}",
-    "differs": "{subject} fail on {access} networks only{since}",
-    "began": "{subject} began to fail on {networks}{since}",
-    "ended": "{subject} failed on {networks}{since}{until}",
-    "down": "{subject} failed in every country at once{since}{until}",
-    "works": "{subject} work on {networks}",
-    "insufficient": "of {subject} on {networks} there is too little to say",
-    "subject": "{purpose} on {service}",
-    "tentative": "It seems that {sentence}",
-    "rest_works": "{purpose} work",
-    "one": "{name}",
-    "all": "all {of} networks of {country}",
-    "all_named": "both networks of {country}",
-    "some": "{count} of {of} networks of {country}",
-    "since": " since {day}",
-    "since_between": " since between {first} and {last}",
-    "until": " until {day}",
-    "until_between": " until between {first} and {last}",
-    "somewhere": "an unknown country",
-    "mobile": "mobile",
-    "fixed": "fixed",
-    "day": "{day} {month}",
-    "interference": "Interference is proven: {mechanism}.",
-    "interference_unnamed": "Interference is proven.",
-    "works elsewhere": "In other countries it works in the same hours.",
-    "fails everywhere": "It fails in other countries too: no network is blamed.",
-    "open": "Whether it is cut off or down is open.",
-    "firm": "Firm: the chance that any such claim of this report is false is at most 5 %.",
-    "tentative_sure": "Tentative: of all claims of this report at most a tenth are false.",
-    "numbers": "{failing} of {of} household-hours failed, {households} households; another household there would "
-    "see {low} % to {high} % fail.",
-    "loss_up": "Of what is sent {low} to {high} points more are lost than with other services in the same hours.",
-    "loss_down": "Of what is received {low} to {high} points more are lost than with other services in the same hours.",
-    "rtt_ms": "A round trip takes {low} to {high} ms longer than with other services in the same hours.",
-    "setup_s": "Setting up takes {low} to {high} times as long as with other services in the same hours.",
-    "dissent": "{count} of {of} households see it otherwise.",
-    "cause": "Nobody in another country measured it in these hours.",
-    "too_few": "Too few households or hours on {count}.",
-    "disagree": "Households disagree on {count}.",
-    "chance": "It may be chance on {count}.",
-    "version": "On {count} it came with another version of the probe.",
-    "everywhere": "On {count} it fails, as in every other country.",
-    "works_on": "It works on {count} other networks of the country.",
-}  # fmt: skip
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
-)  # fmt: skip
+
+class Headline(NamedTuple):
+    """A sentence that may stand alone, the claim it rests on, and whatever else of that service works there."""
+
+    text: str
+    claim: Claim
+
+
+def phrases() -> Mapping[str, str]:
+    """Every phrase that has no number that changes its words, by what it is for, in the reader's language."""
+    return _phrases(language())
+
+
+@lru_cache(maxsize=4)
+def _phrases(_language: str) -> Mapping[str, str]:
+    return {
+        "calls": _("calls"),
+        "messaging": _("messages"),
+        "web": _("its web version"),
+        "fails": _("{subject} fail on {networks}{since}"),
+        "intermittent": _("{subject} fail now and then on {networks}"),
+        "degraded": _("{subject} get through impaired on {networks}{since}"),
+        "differs": _("{subject} fail on {access} networks only{since}"),
+        "began": _("{subject} began to fail on {networks}{since}"),
+        "ended": _("{subject} failed on {networks}{since}{until}"),
+        "down": _("{subject} failed in every country at once{since}{until}"),
+        "works": _("{subject} work on {networks}"),
+        "insufficient": _("of {subject} on {networks} there is too little to say"),
+        "subject": _("{purpose} on {service}"),
+        "tentative": _("It seems that {sentence}"),
+        "rest_works": _("{purpose} work"),
+        "all": _("all {of} networks of {country}"),
+        "all_named": _("both networks of {country}"),
+        "since": _(" since {day}"),
+        "since_between": _(" since between {first} and {last}"),
+        "until": _(" until {day}"),
+        "until_between": _(" until between {first} and {last}"),
+        "somewhere": _("an unknown country"),
+        "mobile": _("mobile"),
+        "fixed": _("fixed"),
+        "interference": _("Interference is proven: {mechanism}."),
+        "interference_unnamed": _("Interference is proven."),
+        "works elsewhere": _("In other countries it works in the same hours."),
+        "fails everywhere": _("It fails in other countries too: no network is blamed."),
+        "open": _("Whether it is cut off or down is open."),
+        "firm": _("Firm: the chance that any such claim of this report is false is at most 5 %."),
+        "tentative_sure": _("Tentative: of all claims of this report at most a tenth are false."),
+        "loss_up": _(
+            "Of what is sent {low} to {high} points more are lost than with other services in the same hours."
+        ),
+        "loss_down": _(
+            "Of what is received {low} to {high} points more are lost than with other services in the same hours."
+        ),
+        "rtt_ms": _(
+            "A round trip takes {low} to {high} ms longer than with other services in the same hours."
+        ),
+        "setup_s": _(
+            "Setting up takes {low} to {high} times as long as with other services in the same hours."
+        ),
+        "cause": _("Nobody in another country measured it in these hours."),
+    }
+
+
+def _counted(phrase: str, count: int, of: int) -> str:
+    """The phrases whose words depend on a number."""
+    match phrase:
+        case "some":
+            return _n("{count} of {of} network of {country}", "{count} of {of} networks of {country}", of)
+        case "numbers":
+            return _n(
+                "{failing} of {of} household-hours failed, {households} household; another household there would "
+                "see {low} to {high} percent fail.",
+                "{failing} of {of} household-hours failed, {households} households; another household there would "
+                "see {low} to {high} percent fail.",
+                count,
+            )
+        case "dissent":
+            return _n(
+                "{count} of {of} household sees it otherwise.",
+                "{count} of {of} households see it otherwise.",
+                of,
+            )
+        case "too_few":
+            return _n(
+                "Too few households or hours on {count} network.",
+                "Too few households or hours on {count} networks.",
+                count,
+            )
+        case "disagree":
+            return _n(
+                "Households disagree on {count} network.", "Households disagree on {count} networks.", count
+            )
+        case "chance":
+            return _n("It may be chance on {count} network.", "It may be chance on {count} networks.", count)
+        case "version":
+            return _n(
+                "On {count} network it came with another version of the probe.",
+                "On {count} networks it came with another version of the probe.",
+                count,
+            )
+        case "everywhere":
+            return _n(
+                "On {count} network it fails, as in every other country.",
+                "On {count} networks it fails, as in every other country.",
+                count,
+            )
+        case "works_on":
+            return _n(
+                "It works on {count} other network of the country.",
+                "It works on {count} other networks of the country.",
+                count,
+            )
+        case _:
+            return phrases()[phrase]
 
 
 def headlines(claims: Sequence[Claim], *, names: Mapping[str, str] | None = None) -> list[str]:
-    """One sentence for each service and country in trouble, what works of it included; firm ones first.
+    """One sentence for each service and country in trouble, what works of it included; firm ones first."""
+    return [one.text for one in headed(claims, names=names)]
+
+
+def headed(claims: Sequence[Claim], *, names: Mapping[str, str] | None = None) -> list[Headline]:
+    """The headlines with their claims.
 
     `names` gives services and countries as people read them, where the claim's own word will not do.
     """
@@ -79,8 +149,9 @@ def headlines(claims: Sequence[Claim], *, names: Mapping[str, str] | None = None
             rest = [one.purpose for one in group if one.what == "works" and one.purpose not in troubled]
             parts = [sentence(claim, names=names)]
             parts += [_say("rest_works", purpose=_say(purpose)) for purpose in dict.fromkeys(rest)]
-            made.append((claim.sure != "firm", -len(claim.networks), "; ".join(parts) + "."))
-    return [text for *_, text in sorted(made, key=lambda one: one[:2])]
+            headline = Headline("; ".join(parts) + ".", claim)
+            made.append((claim.sure != "firm", -len(claim.networks), headline))
+    return [headline for *_rank, headline in sorted(made, key=lambda one: one[:2])]
 
 
 def sentence(claim: Claim, *, names: Mapping[str, str] | None = None) -> str:
@@ -103,13 +174,12 @@ def grounds(claim: Claim) -> list[str]:
     """Why it is said, how sure it is, and what speaks against it, in sentences."""
     numbers = claim.numbers
     said = [
-        _say(
-            "numbers",
+        _counted("numbers", numbers.households, numbers.of).format(
             failing=numbers.failing,
             of=numbers.of,
             households=numbers.households,
-            low=round(100 * numbers.low),
-            high=round(100 * numbers.high),
+            low=floor(100 * numbers.low),
+            high=ceil(100 * numbers.high),
         )
     ]
     if claim.sure:
@@ -125,11 +195,12 @@ def grounds(claim: Claim) -> list[str]:
 
 def doubt_in_words(doubt: Doubt) -> str:
     """One sentence."""
-    return _say(doubt.about, count=doubt.count, of=doubt.of)
+    return _counted(doubt.about, doubt.count, doubt.of).format(count=doubt.count, of=doubt.of)
 
 
 def _say(phrase: str, **words: object) -> str:
-    return PHRASES[phrase].format(**words) if phrase in PHRASES else phrase
+    known = phrases()
+    return known[phrase].format(**words) if phrase in known else phrase
 
 
 def _named(word: str, names: Mapping[str, str], *, title: bool = False) -> str:
@@ -143,16 +214,12 @@ def _networks(claim: Claim, names: Mapping[str, str]) -> str:
         return ", ".join(claim.networks)
     if count == claim.of:
         return _say("all_named" if count == 2 else "all", of=count, country=country)
-    return _say("some", count=count, of=claim.of, country=country)
+    return _counted("some", count, claim.of).format(count=count, of=claim.of, country=country)
 
 
 def _span(word: str, span: Span | None) -> str:
     if span is None:
         return ""
     if span.by - span.after <= timedelta(hours=24) or span.after.date() == span.by.date():
-        return _say(word, day=_day(span.by))
-    return _say(f"{word}_between", first=_day(span.after), last=_day(span.by))
-
-
-def _day(moment: datetime) -> str:
-    return _say("day", day=moment.day, month=MONTHS[moment.month - 1])
+        return _say(word, day=day(span.by))
+    return _say(f"{word}_between", first=day(span.after), last=day(span.by))

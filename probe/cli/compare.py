@@ -4,7 +4,7 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,6 +13,7 @@ from probe.cli import Json, app, fail
 if TYPE_CHECKING:
     from probe.analysis.claims import Claim
     from probe.analysis.compare import Ask, Comparison
+    from probe.analysis.report.evidence import Evidence
     from probe.analysis.sources import Gathered
 
 
@@ -30,7 +31,8 @@ class By(StrEnum):
 @app.command(
     short_help="Networks and times side by side, from files of many runs.",
     epilog="Examples:  probe compare results/  |  probe compare here.jsonl there.jsonl --service signal"
-    "  |  probe compare rows/ --by country --since 2026-11-01 --json",
+    "  |  probe compare rows/ --by country --since 2026-11-01 --json"
+    "  |  probe compare results/ --html report.html --language ru",
 )
 def compare(
     paths: Annotated[
@@ -50,6 +52,18 @@ def compare(
     ] = True,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the matrix as CSV.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write a report that people can read: one page, opens offline."
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE", help="Whose readers the report and claims are for, whatever yours is: en, ru."
+        ),
+    ] = None,
 ) -> None:
     """Say what works where, how networks differ, at which layer and since when.
 
@@ -63,12 +77,15 @@ def compare(
     if json and csv:
         raise fail("--json and --csv: only one of them can be printed")
     start = _date(since)
+    _check_page(html, language)
     if (missing := missing_analysis("compare")) is not None:
         raise missing
     from probe.analysis.compare import Ask
 
     ask = Ask(by=by.value, services=tuple(service or ()), since=start)
-    comparison, claimed, gathered = _compare(paths, ask, claims=claims and not csv)
+    comparison, claimed, gathered, evidence = compared(
+        paths, ask, claims=claims and not (csv and html is None), page=html is not None
+    )
     if not comparison.columns:
         raise fail("no run matches: see --service and --since")
     from probe.cli import matrix
@@ -80,6 +97,24 @@ def compare(
         _say_left_out(gathered)
     else:
         matrix.show(comparison, claimed, gathered)
+    if html is not None and evidence is not None:
+        from probe.cli.page import write_page
+
+        write_page(html, comparison, claimed, evidence, gathered)
+
+
+def _check_page(html: Path | None, language: str | None) -> None:
+    """What can be known before minutes of work: a folder that is not there, a language that nobody speaks here."""
+    if html is not None and (html.is_dir() or not html.parent.is_dir()):
+        raise fail(
+            f"--html: {html} cannot be written: {'it is a folder' if html.is_dir() else 'no such folder'}"
+        )
+    if language is not None:
+        from probe.language import languages, speak
+
+        if language not in languages():
+            raise fail(f"--language: {language!r} is not one of {', '.join(languages())}")
+        speak(language)
 
 
 def _date(text: str | None) -> datetime | None:
@@ -92,14 +127,22 @@ def _date(text: str | None) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _compare(
-    paths: list[Path], ask: "Ask", *, claims: bool
-) -> "tuple[Comparison, list[Claim] | None, Gathered]":
+class Compared(NamedTuple):
+    """What was compared, what may be claimed if that was asked for, what was read, and what a page shows beside it."""
+
+    comparison: "Comparison"
+    claimed: "list[Claim] | None"
+    gathered: "Gathered"
+    evidence: "Evidence | None"
+
+
+def compared(paths: list[Path], ask: "Ask", *, claims: bool, page: bool) -> Compared:
+    """Read the paths and ask what they hold. Fails in one sentence if nothing can be read."""
     import tempfile
 
-    from probe.analysis.compare import claimed
-    from probe.analysis.compare import compare as compared
+    from probe.analysis import compare as analysis
     from probe.analysis.engine import EngineError, opened
+    from probe.analysis.report.evidence import evidence
     from probe.analysis.sources import SourceError, drop_damaged, gather
 
     with tempfile.TemporaryDirectory(prefix="callreach-") as folder:
@@ -109,9 +152,15 @@ def _compare(
             raise fail(str(error)) from None
         spill = Path(folder, "spill")
 
-        def asked() -> "tuple[Comparison, list[Claim] | None, Gathered]":
+        def asked() -> Compared:
             tables = opened(gathered.files, spill)
-            return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
+            found = analysis.compare(tables, ask)
+            return Compared(
+                found,
+                analysis.claimed(tables, ask) if claims else None,
+                gathered,
+                evidence(tables, ask, found) if page and found.columns else None,
+            )
 
         try:
             return asked()

@@ -8,7 +8,7 @@ from probe.cli import fail
 if TYPE_CHECKING:
     import typer
 
-_ANALYSIS = ("ibis", "duckdb", "pyarrow", "zstandard")
+_ANALYSIS = ("ibis", "duckdb", "pyarrow", "zstandard", "scipy", "jinja2", "matplotlib", "babel")
 
 
 def missing_analysis(command: str) -> "typer.Exit | None":

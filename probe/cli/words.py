@@ -1,7 +1,8 @@
 """How states, regimes, steps and failures are said to people."""
 
-import re
 from typing import TYPE_CHECKING
+
+from probe.record import plain as plain
 
 if TYPE_CHECKING:
     from probe.model import Chain, Observation, Verdict
@@ -87,12 +88,6 @@ NO_CALL = " No call was placed."
 CALLED = (
     " media passes: a call of our own was placed, and its media came through both ways for the time tested."
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def plain(text: str) -> str:
-    """A foreign text without control characters; files may come from anybody."""
-    return _CONTROL.sub("?", text)
 
 
 def state(purpose: str, verdict: "Verdict | None") -> str:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from probe.analysis.claims import Claim, Doubt, Numbers, Span, claims
-from probe.analysis.sentences import PHRASES, doubt_in_words, grounds, headlines, sentence
+from probe.analysis.sentences import doubt_in_words, grounds, headlines, sentence
 from tests.analysis.build import Net, What, day, month
 
 NUMBERS = Numbers(failing=310, of=320, households=7, share=0.96, low=0.9, high=1, p=1e-9)
@@ -53,11 +53,11 @@ def test_what_is_tentative_says_so() -> None:
 
 def test_the_grounds_hold_numbers_sureness_cause_and_doubts() -> None:
     assert grounds(FAILS) == [
-        "310 of 320 household-hours failed, 7 households; another household there would see 90 % to 100 % fail.",
+        "310 of 320 household-hours failed, 7 households; another household there would see 90 to 100 percent fail.",
         "Firm: the chance that any such claim of this report is false is at most 5 %.",
         "Interference is proven: stun.dropped.payload.",
         "1 of 7 households see it otherwise.",
-        "It works on 1 other networks of the country.",
+        "It works on 1 other network of the country.",
     ]
 
 
@@ -89,5 +89,4 @@ def test_every_claim_of_a_made_up_country_has_words() -> None:
 
 def test_every_doubt_has_words() -> None:
     for about in Doubt.__annotations__["about"].__args__:
-        assert about in PHRASES
         assert "{" not in doubt_in_words(Doubt(about=about, count=1, of=2))
