@@ -10,6 +10,7 @@ from probe.analysis.cells import cells, network_name
 from probe.analysis.claims import Claim, claims
 from probe.analysis.engine import Tables
 from probe.analysis.expressions import FAILING, STATES, By
+from probe.analysis.statistics import Interval, jeffreys_each
 from probe.model import State, Verdict
 from probe.record import Record
 
@@ -42,6 +43,7 @@ class Entry(Record):
 
     state       what most units say: of those that fail, the state that was most common among their runs
     units, bad  vantage x network x hour that allow a statement; those in which it fails or is impaired
+    low, high   the share of bad units lies between them (Jeffreys, 95 %), were units independent; None without units
     since       the first hour of the unbroken failing at the end; None if it fails all the time, or not at the end
     enough      whether there are units and vantage points enough to speak of the network and not of these runs
     states      runs by state
@@ -57,6 +59,8 @@ class Entry(Record):
     identity: str
     units: int
     bad: int
+    low: float | None
+    high: float | None
     vantages: int
     bad_vantages: int
     runs: int
@@ -111,10 +115,14 @@ def compare(tables: Tables, ask: Ask) -> Comparison:
         for row in _rows(expressions.reasons(chosen)):
             reasons[row["service"], row["purpose"], row["key"]].append(row)
     layers = expressions.layers(tables.observation, by=ask.by, services=ask.services, since=since)
+    ends = zip(*jeffreys_each([row["bad"] for row in matrix], [row["units"] for row in matrix]), strict=True)
     return Comparison(
         by=ask.by,
         columns=columns,
-        entries=tuple(_entry(row, reasons[row["service"], row["purpose"], row["key"]]) for row in matrix),
+        entries=tuple(
+            _entry(row, reasons[row["service"], row["purpose"], row["key"]], Interval(*map(float, interval)))
+            for row, interval in zip(matrix, ends, strict=True)
+        ),
         layers=tuple(Layer(**row) for row in _rows(layers)),
         runs=sum(column.runs for column in columns),
     )
@@ -159,7 +167,7 @@ def _utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC)
 
 
-def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> Entry:
+def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], share: Interval) -> Entry:
     units, bad = row["units"], row["bad"]
     states = {state: row[state] for state in STATES if row[state]}
     failing = 2 * bad > units or (row["since"] is not None and bad > 0)
@@ -176,6 +184,8 @@ def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]]) -> Entr
         identity=first["identity"],
         units=units,
         bad=bad,
+        low=round(share.low, 4) if units else None,
+        high=round(share.high, 4) if units else None,
         vantages=row["vantages"],
         bad_vantages=row["bad_vantages"],
         runs=row["runs"],

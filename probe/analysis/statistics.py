@@ -29,11 +29,17 @@ def jeffreys(failing: float, of: float, *, level: float = 0.95) -> Interval:
 
     Brown, Cai, DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 16, 2001.
     """
-    tail = (1 - level) / 2
-    a, b = failing + 0.5, of - failing + 0.5
-    low = 0.0 if failing <= 0 else float(special.betaincinv(a, b, tail))
-    high = 1.0 if failing >= of else float(special.betaincinv(a, b, 1 - tail))
-    return Interval(low, high)
+    low, high = jeffreys_each([failing], [of], level=level)
+    return Interval(float(low[0]), float(high[0]))
+
+
+def jeffreys_each(
+    failing: Sequence[float] | Array, of: Sequence[float] | Array, *, level: float = 0.95
+) -> tuple[Array, Array]:
+    """The lower and the upper ends of many Jeffreys intervals; of 0 of 0 they are 0 and 1."""
+    x, n, tail = np.asarray(failing, float), np.asarray(of, float), (1 - level) / 2
+    low, high = (special.betaincinv(x + 0.5, n - x + 0.5, end) for end in (tail, 1 - tail))
+    return np.where(x <= 0, 0.0, low), np.where(x >= n, 1.0, high)
 
 
 def at_least(failing: int, of: int, share: float) -> float:

@@ -186,8 +186,8 @@ def print_csv(comparison: "Comparison") -> None:
     """The matrix, one line per service, purpose and column."""
     names = {column.key: column.name for column in comparison.columns}
     fields = [
-        "service", "purpose", "key", "name", "state", "mechanism", "rule", "units", "bad", "vantages", "bad_vantages",
-        "runs", "first", "last", "since", "enough",
+        "service", "purpose", "key", "name", "state", "mechanism", "rule", "units", "bad", "low", "high", "vantages",
+        "bad_vantages", "runs", "first", "last", "since", "enough",
     ]  # fmt: skip
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(fields)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
+from scipy import stats
 
 from probe.analysis import expressions
 from probe.analysis.cells import cells, network_name
@@ -49,6 +51,15 @@ def test_a_failure_counts_once_an_hour_however_often_it_was_measured() -> None:
 
     assert (found.runs, found.units, found.bad, found.vantages, found.bad_vantages) == (11, 2, 1, 2, 1)
     assert found.state == "reachable"
+
+
+def test_an_entry_says_between_what_bounds_the_share_of_failing_units_lies() -> None:
+    docs = [run(silent(), **A, started=hours(n)) for n in range(3)]
+    docs += [run(answering(), **A, started=hours(n)) for n in range(3, 10)]
+    found = entry(compare(tabled(docs, vantages=["one"] * 10), Ask()), "AS64500")
+
+    assert (found.low, found.high) == pytest.approx(stats.beta(3.5, 7.5).interval(0.95), abs=1e-4)
+    assert all((e.low is None) == (not e.units) for e in compare(tabled(docs[:1]), Ask()).entries)
 
 
 def test_an_hour_in_which_half_of_the_runs_fail_is_not_an_hour_in_which_it_fails() -> None:

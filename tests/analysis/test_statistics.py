@@ -16,6 +16,7 @@ from probe.analysis.statistics import (
     fisher,
     holm,
     jeffreys,
+    jeffreys_each,
     partial_conjunction,
     pool,
     shift,
@@ -48,6 +49,14 @@ def test_none_failing_leaves_the_upper_limits_that_are_published(of: int, high: 
 def test_the_jeffreys_interval_has_the_quantiles_of_its_beta() -> None:
     assert jeffreys(3, 10) == pytest.approx(stats.beta(3.5, 7.5).interval(0.95))
     assert jeffreys(10, 10).high == 1
+
+
+def test_many_intervals_at_once_are_those_of_each() -> None:
+    counts = [(0, 4), (3, 10), (7, 7), (1, 2000)]
+    low, high = jeffreys_each(*zip(*counts, strict=True))
+
+    assert list(zip(low, high, strict=True)) == [jeffreys(*one) for one in counts]
+    assert [end[0] for end in jeffreys_each([0], [0])] == [0, 1]
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.99))
