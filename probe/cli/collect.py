@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @app.command(
     short_help="Take in the runs that others upload (for coordinators).",
-    epilog="Examples:  probe collect --example > collector.toml  |  probe collect collector.toml",
+    epilog="Examples:  probe collect --example > collector.toml  |  probe collect collector.toml"
+    "  |  probe collect --token > reader.token",
 )
 def collect(
     config: Annotated[Path | None, typer.Argument(metavar="FILE", help="The collector.toml to use.")] = None,
@@ -22,10 +23,17 @@ def collect(
         bool,
         typer.Option("--example", help="Print a collector.toml with everything explained, and nothing else."),
     ] = False,
+    token: Annotated[
+        bool,
+        typer.Option(
+            "--token", help="Print a new read token on stdout, and its digest for `readers` on stderr."
+        ),
+    ] = False,
 ) -> None:
     """Check, keep and acknowledge runs until stopped; each is kept once, and on the disk before it is acknowledged.
 
-    Addresses of senders are never kept. How to run one: docs/run-a-collector.md.
+    Addresses of senders are never kept. Who has a read token compares what was collected: probe compare
+    https://COLLECTOR. How to run one: docs/run-a-collector.md.
     """
     from probe.collector.settings import example as text
     from probe.collector.settings import load
@@ -33,6 +41,13 @@ def collect(
 
     if example:
         sys.stdout.write(text())
+        return
+    if token:
+        from probe.collector.readers import new_token
+
+        made, digest = new_token()
+        sys.stdout.write(f"{made}\n")
+        _say(f'readers = ["{digest}"]  # for collector.toml; what is on stdout is for the reader')
         return
     if config is None:
         raise fail("collect needs a file; an example: probe collect --example > collector.toml")

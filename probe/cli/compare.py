@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from probe.cli import Json, app, fail
+from probe.cli.sources import Proxy, Sources, TokenFiles, local
 
 if TYPE_CHECKING:
     from probe.analysis.claims import Claim
@@ -32,15 +33,11 @@ class By(StrEnum):
     short_help="Networks and times side by side, from files of many runs.",
     epilog="Examples:  probe compare results/  |  probe compare here.jsonl there.jsonl --service signal"
     "  |  probe compare rows/ --by country --since 2026-11-01 --json"
-    "  |  probe compare results/ --html report.html --language ru",
+    "  |  probe compare results/ --html report.html --language ru"
+    "  |  probe compare https://collector.example --token-file reader.token",
 )
 def compare(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PATH...", help="Files of runs, folders, Parquet, a collector's store, OONI files."
-        ),
-    ],
+    sources: Sources,
     by: Annotated[By, typer.Option(help="What stands side by side.")] = By.ASN,
     since: Annotated[
         str | None,
@@ -64,13 +61,15 @@ def compare(
             metavar="CODE", help="Whose readers the report and claims are for, whatever yours is: en, ru."
         ),
     ] = None,
+    token_file: TokenFiles = None,
+    proxy: Proxy = "",
 ) -> None:
     """Say what works where, how networks differ, at which layer and since when.
 
     First comes what may be claimed of networks; a claim needs several households and hours (docs/statistics.md).
     Verdicts are thought again with today's rules, and what failed on one network is settled by whoever reached the
-    same endpoint elsewhere at that time. What cannot be read is named and left out. docs/compare.md says what the
-    table means.
+    same endpoint elsewhere at that time. What cannot be read is named and left out. Of a collector's runs only new ones
+    are fetched. docs/compare.md says what the table means.
     """
     from probe.cli.extra import missing_analysis
 
@@ -82,6 +81,7 @@ def compare(
         raise missing
     from probe.analysis.compare import Ask
 
+    paths = local(sources, token_file, proxy)
     ask = Ask(by=by.value, services=tuple(service or ()), since=start)
     comparison, claimed, gathered, evidence = compared(
         paths, ask, claims=claims and not (csv and html is None), page=html is not None

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from probe.cli import Home, Json, Results, app, fail
+from probe.cli.sources import Proxy, Sources, TokenFiles, local
 
 
 @app.command(
@@ -69,11 +70,10 @@ def export(
     epilog="Examples:  probe import ooni.jsonl.gz results/ --to rows/  |  probe compare rows/",
 )
 def import_(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Files of runs, folders, a collector's store, OONI files."),
-    ],
+    sources: Sources,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder of Parquet rows; what is in it stays.")],
+    token_file: TokenFiles = None,
+    proxy: Proxy = "",
     json: Json = False,
 ) -> None:
     """Read runs and OONI measurements, and keep them as Parquet rows that `probe compare` reads in seconds.
@@ -88,6 +88,7 @@ def import_(
 
     from probe.analysis.sources import SourceError, add
 
+    paths = local(sources, token_file, proxy)
     try:
         added = add(paths, to)
     except SourceError as error:

@@ -18,7 +18,8 @@ from probe.lock import held
 from probe.net import SystemNet
 from probe.toml_file import ConfigError, read, text
 from probe.upload import keys
-from probe.upload.client import NotNow, client, is_safe
+from probe.upload.client import client
+from probe.upload.connection import NotNow, is_safe
 from probe.upload.deliver import Delivery, deliver
 from probe.upload.queue import Outcome, Queue, QueueError, Waiting, pack
 from probe.upload.signing import padded

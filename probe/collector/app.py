@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,19 +14,31 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from probe.collector.archive import Wish
 from probe.collector.document import check
 from probe.collector.envelope import deletion, envelope, opened, run_id, verify
+from probe.collector.export import Export, pieces
 from probe.collector.figures import KIND, Figures
 from probe.collector.intake import Intake
 from probe.collector.lines import Deleted, Kept, written
 from probe.collector.openapi import document as openapi
-from probe.collector.protocol import HEALTH, METRICS, OPENAPI, RUNS, Refusal, Refused
+from probe.collector.protocol import (
+    HEALTH,
+    METRICS,
+    OPENAPI,
+    RUNS,
+    SEGMENT,
+    SEGMENTS,
+    Listing,
+    Refusal,
+    Refused,
+)
 from probe.collector.rate import Rates
+from probe.collector.readers import Readers
 from probe.collector.receipts import Receipts
 from probe.collector.settings import Limits
 from probe.upload.signing import RUN, unpadded
@@ -35,6 +48,7 @@ _JSON = "application/json"
 _UNREAD = (408, 413)  # what is still to come is not awaited
 _PATIENT = 8  # times what is allowed is read, and thrown away: a peer that is still sending hears no answer
 _SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_RANGE = re.compile(r"bytes=(\d{1,18})-")
 _ONCE = ("callreach-run", "callreach-key", "callreach-signature", "callreach-sent")
 
 
@@ -46,6 +60,8 @@ class Desk:
     intake: Intake
     receipts: Receipts
     rates: Rates
+    readers: Readers
+    export: Export
     figures: Figures
     utc: Callable[[], datetime]
 
@@ -57,6 +73,8 @@ def make_app(desk: Desk, trouble: Callable[[Exception], None]) -> ASGIApp:
         Route(RUNS, api.keep, methods=["POST"]),
         Route(f"{RUNS}/{{run}}", api.delete, methods=["DELETE"]),
         Route(f"{RUNS}/{{run}}/receipt", api.receipt, methods=["GET"]),
+        Route(SEGMENTS, api.segments, methods=["GET"]),
+        Route(f"{SEGMENTS}/{{sha256}}", api.segment, methods=["GET"]),
         Route(HEALTH, api.health, methods=["GET"]),
         Route(METRICS, api.metrics, methods=["GET"]),
         Route(OPENAPI, api.openapi, methods=["GET"]),
@@ -166,6 +184,32 @@ class _Api:
             raise Refused(410, "deleted", "this run was deleted at its sender's wish")
         return self._answer(200, self._desk.receipts.receipt(run, known.sha256, known.received))
 
+    async def segments(self, request: Request) -> Response:
+        """GET /v1/segments."""
+        self._desk.readers.admit(request.headers.get("authorization", ""))
+        listing = Listing(segments=await self._desk.export.list())
+        return self._answer(200, msgspec.json.encode(listing))
+
+    async def segment(self, request: Request) -> Response:
+        """GET /v1/segments/SHA256, from a place on if that is asked for."""
+        self._desk.readers.admit(request.headers.get("authorization", ""))
+        sha256 = request.path_params["sha256"]
+        file, size = await self._desk.export.open(sha256)
+        begin = _begin(request.headers.get("range", ""))
+        headers = {
+            "accept-ranges": "bytes",
+            "etag": f'"{sha256}"',
+            "content-length": str(size - (begin or 0)),
+        }
+        if begin is not None:
+            headers["content-range"] = f"bytes {begin}-{size - 1}/{size}"
+        if begin is not None and begin >= size:
+            file.close()
+            raise Refused(416, "range", f"the segment has {size} bytes")
+        status = 200 if begin is None else 206
+        self._desk.figures.answered(status)
+        return StreamingResponse(pieces(file, begin or 0), status, headers, SEGMENT)
+
     async def health(self, request: Request) -> Response:
         """GET /healthz."""
         await self._desk.intake.check()
@@ -214,6 +258,8 @@ class _Api:
         more = dict(headers or {})
         if error.retry is not None:
             more["retry-after"] = str(math.ceil(error.retry))
+        if error.error == "token":
+            more["www-authenticate"] = "Bearer"
         if error.status in _UNREAD:
             more["connection"] = "close"
         body = msgspec.json.encode(Refusal(error=error.error, reason=error.reason))
@@ -243,6 +289,12 @@ def _headers(request: Request) -> dict[str, str]:
     if twice is not None:
         raise Refused(400, "envelope", f"{twice} is there twice")
     return dict(headers)
+
+
+def _begin(text: str) -> int | None:
+    """Where `Range` begins, if it goes to the end; every other kind may be answered by the whole (RFC 9110 14.2)."""
+    asked = _RANGE.fullmatch(text)
+    return int(asked[1]) if asked else None
 
 
 def _time(now: datetime) -> str:

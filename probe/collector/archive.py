@@ -137,6 +137,15 @@ class Archive:
         except BROKEN as error:
             raise StorageError(_why(error)) from None
 
+    def doomed(self) -> set[str]:
+        """Segments with runs that are deleted and not yet erased. Raises StorageError."""
+        try:
+            with self._locked():
+                self._read_on()
+            return set(self._index.doomed())
+        except BROKEN as error:
+            raise StorageError(_why(error)) from None
+
     def erased(self, runs: Sequence[str]) -> None:
         """Note that these are off the disk. Raises StorageError."""
         try:

@@ -51,6 +51,10 @@ class Intake:
         """Whether a run could be kept now. Raises Refused (503)."""
         await _in_time(self._in_thread(self._archive.check))
 
+    async def doomed(self) -> set[str]:
+        """Segments with runs that are deleted and not yet erased. Raises Refused (503)."""
+        return await _in_time(self._in_thread(self._archive.doomed))
+
     async def write(self) -> None:
         """Write batch after batch, until cancelled."""
         while True:

@@ -6,19 +6,30 @@ from typing import Any
 import msgspec
 
 from probe import __version__
-from probe.collector.protocol import HEALTH, METRICS, OPENAPI, RUNS, Receipt, Refusal
+from probe.collector.protocol import (
+    HEALTH,
+    METRICS,
+    OPENAPI,
+    RUNS,
+    SEGMENT,
+    SEGMENTS,
+    Listing,
+    Receipt,
+    Refusal,
+)
 from probe.upload.signing import RUN
 
 _REFUSALS = {
     400: "A header is missing or not what it should be, or the body is no whole zstd frame.",
-    401: "The signature is not this key's over these bytes.",
+    401: "The signature is not this key's over these bytes, or the token is no reader's.",
     403: "Another key signed this run.",
-    404: "There is no run of this id.",
+    404: "There is no run of this id, no segment of this digest, or this collector hands out none.",
     408: "The body did not come in time.",
     409: "There is a run of this id with other bytes or another key.",
     410: "The run was deleted at its sender's wish.",
     413: "Too large.",
     415: "Another content type or encoding.",
+    416: "The segment ends before this place.",
     422: "Not a result file, or one from a time that the clock here does not allow.",
     425: "The sender's clock is too far off.",
     429: "Too many runs of this key.",
@@ -54,7 +65,7 @@ _PATH = {
 def document() -> bytes:
     """As JSON."""
     _, components = msgspec.json.schema_components(
-        (Receipt, Refusal), ref_template="#/components/schemas/{name}"
+        (Receipt, Refusal, Listing), ref_template="#/components/schemas/{name}"
     )
     body = {RUN: {"schema": {"type": "string", "format": "binary"}}}
     encoded = {
@@ -95,13 +106,58 @@ def document() -> bytes:
             RUNS: {"post": keep},
             f"{RUNS}/{{run}}": {"delete": delete},
             f"{RUNS}/{{run}}/receipt": {"get": receipt},
+            SEGMENTS: {"get": _listing()},
+            f"{SEGMENTS}/{{sha256}}": {"get": _segment()},
             HEALTH: {"get": _plain("Whether a run could be kept now.", "application/json", _refusals(503))},
             METRICS: {"get": _plain("Prometheus text.", "text/plain", {})},
             OPENAPI: {"get": _plain("This document.", "application/json", {})},
         },
-        "components": {"schemas": components},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"reader": {"type": "http", "scheme": "bearer"}},
+        },
     }
     return msgspec.json.encode(made)
+
+
+def _listing() -> dict[str, Any]:
+    return {
+        "operationId": "listSegments",
+        "summary": "Every sealed segment, for readers.",
+        "security": [{"reader": []}],
+        "responses": {
+            "200": {"description": "Names, sizes and digests.", "content": _json("Listing")},
+            **_refusals(401, 404, 503),
+        },
+    }
+
+
+def _segment() -> dict[str, Any]:
+    digest = {
+        "name": "sha256",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+    place = {
+        "name": "Range",
+        "in": "header",
+        "required": False,
+        "description": "From a place on; any other range is answered by the whole.",
+        "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,18}-$"},
+    }
+    body = {SEGMENT: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "operationId": "getSegment",
+        "summary": "A sealed segment by its digest: JSON Lines, compressed, for readers.",
+        "security": [{"reader": []}],
+        "parameters": [digest, place],
+        "responses": {
+            "200": {"description": "All of it.", "content": body},
+            "206": {"description": "The rest of it.", "content": body},
+            **_refusals(401, 404, 416, 503),
+        },
+    }
 
 
 def _plain(what: str, kind: str, more: dict[str, Any]) -> dict[str, Any]:

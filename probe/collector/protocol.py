@@ -1,8 +1,14 @@
 """What a collector says and hears (docs/upload-protocol.md)."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from probe.record import Record
 
 RUNS = "/v1/runs"
+SEGMENTS = "/v1/segments"
+SEGMENT = "application/zstd"
 HEALTH = "/healthz"
 METRICS = "/metrics"
 OPENAPI = "/openapi.json"
@@ -16,6 +22,20 @@ class Receipt(Record):
     run: str
     sha256: str
     signature: str = ""
+
+
+class Sealed(Record):
+    """A segment that is complete, as readers may have it: its bytes are at SEGMENTS/SHA256."""
+
+    name: Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,80}$")]
+    octets: Annotated[int, Meta(ge=0, le=1 << 40)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Listing(Record):
+    """Every segment that there is, oldest first."""
+
+    segments: tuple[Sealed, ...]
 
 
 class Refusal(Record):

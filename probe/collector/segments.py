@@ -147,6 +147,11 @@ def seal(storage: Path, name: str) -> None:
     sync_folder(storage / OPEN)
 
 
+def packed(storage: Path) -> list[str]:
+    """Sealed ones that are compressed. Raises OSError."""
+    return sorted(n.removesuffix(PACKED) for n in os.listdir(storage / SEALED) if n.endswith(PACKED))
+
+
 def unpacked(storage: Path) -> list[str]:
     """Sealed ones that are not compressed yet. Raises OSError."""
     return sorted(n.removesuffix(RAW) for n in os.listdir(storage / SEALED) if n.endswith(RAW))

@@ -16,10 +16,12 @@ from probe import http_server
 from probe.collector import receipts
 from probe.collector.app import Desk, make_app
 from probe.collector.archive import Archive
+from probe.collector.export import Export
 from probe.collector.figures import Figures
 from probe.collector.http_protocol import PatientLlhttp
 from probe.collector.intake import Intake
 from probe.collector.rate import Rates
+from probe.collector.readers import Readers
 from probe.collector.settings import CollectorSettings
 from probe.far_end.settings import endpoint
 from probe.far_end.tcp import tcp_socket
@@ -66,6 +68,8 @@ async def running(settings: CollectorSettings, say: Callable[[str], None]) -> As
             intake=intake,
             receipts=signing,
             rates=Rates(settings.limits.hourly, time.monotonic),
+            readers=Readers(settings.readers),
+            export=Export(Path(settings.storage), intake),
             figures=figures,
             utc=lambda: datetime.now(UTC),
         )
@@ -126,6 +130,8 @@ async def serve(settings: CollectorSettings, say: Callable[[str], None], until: 
         say(f"HTTP is served at {where}.")
         say(f"Runs are kept in {settings.storage}.")
         say(f"Receipts are signed by the key {collector.key}.")
+        if settings.readers:
+            say(f"Sealed segments are handed out to readers: {len(settings.readers)}.")
         await until.wait()
         say("Stopping.")
 

@@ -14,6 +14,7 @@ from probe.toml_file import ConfigError, read
 
 _EXAMPLE = Path(__file__).with_name("example.toml")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Limits(Setting):
@@ -42,6 +43,7 @@ class CollectorSettings(Setting):
     storage: Annotated[str, Meta(min_length=1)]  # a folder; other collectors may write to the same
     name: str = "collector"  # of this collector among those of a storage
     key: str = ""  # PEM of the key that signs receipts; none: key.pem in the storage, made if it is not there
+    readers: tuple[str, ...] = ()  # digests of the tokens of those who may fetch segments; none: nobody may
     free: Annotated[int, Meta(ge=0, le=1 << 50)] = 512 << 20  # bytes of the disk below which nothing is taken
     limits: Limits = Limits()
     segments: Segments = Segments()
@@ -56,6 +58,10 @@ def load(path: Path) -> CollectorSettings:
             raise ConfigError(str(path), f"listen[{index}]", f"{text!r} {reason}")
     if not _NAME.fullmatch(settings.name):
         raise ConfigError(str(path), "name", "is not a word of lower-case letters, digits and hyphens")
+    for index, text in enumerate(settings.readers):
+        if not _DIGEST.fullmatch(text):
+            reason = "is no digest of a token; probe collect --token makes a token and its digest"
+            raise ConfigError(str(path), f"readers[{index}]", reason)
     if settings.limits.waiting < 2 * settings.limits.document:
         raise ConfigError(str(path), "limits.waiting", "is less than two runs (limits.document)")
     storage = path.parent / settings.storage

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from probe.upload.client import Client, NotNow, Unreachable
+from probe.upload.client import Client
+from probe.upload.connection import NotNow, Unreachable
 from probe.upload.queue import Outcome, Queue, QueueError
 
 

@@ -15,8 +15,10 @@ import pytest
 
 from probe.failure import Kind
 from probe.model import Document
-from tests.analysis.runs import answering, run, silent, write
+from tests.analysis.runs import answering, run, silent, text, write
 from tests.build import NOON, chain, document, measured, saw, works
+from tests.collector.process import process
+from tests.collector.shelf import keep, sealed
 
 
 def probe(*arguments: str | Path, **environment: str) -> tuple[int, str, str]:
@@ -191,3 +193,48 @@ def blocked() -> Document:
     ]
     others = [works("tcp", "tls", variant=v) for v in ("other_name", "other_name", "no_name")]
     return document(measured(*again, *others, service="paperplane"))
+
+
+def test_a_collectors_runs_are_compared_by_whoever_has_a_token(tmp_path: Path) -> None:
+    good = run(answering(), run="aa" * 8, asn=64500, as_name="Alpha", country="AA")
+    bad = run(silent(), run="bb" * 8, asn=64501, as_name="Beta", country="BB")
+    sealed(
+        tmp_path / "storage",
+        *(keep(doc.run.id, text=text(doc).decode(), key=doc.run.id) for doc in (good, bad)),
+    )
+    made = subprocess.run(
+        [sys.executable, "-m", "probe", "collect", "--token"], capture_output=True, text=True, check=True
+    )
+    (tmp_path / "token").write_text(made.stdout)
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with process(tmp_path, top=made.stderr) as up:
+        first = probe("compare", up.url, "--token-file", tmp_path / "token", **cache)
+        again = probe("compare", up.url, "--token-file", tmp_path / "token", **cache)
+        rows = probe("import", up.url, "--token-file", tmp_path / "token", "--to", tmp_path / "rows", **cache)
+
+    assert first[0] == 0
+    assert "2 runs, 2 networks" in first[1]
+    assert "paperplane, messages: works on AS64500 Alpha, AA; likely blocked" in first[1]
+    assert "2 of 2 segments are fetched" in first[2]
+    assert again == (0, first[1], "")
+    assert rows == (0, f"2 added to {tmp_path / 'rows'}, 0 were there already, 0 left out\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["https://collector.example"], "--token-file: one is needed for each collector"),
+        (["https://collector.example", "--token-file", "nowhere"], "nowhere: cannot be read (No such file"),
+        (["http://collector.example", "--token-file", "token"], "must begin with https://"),
+    ],
+)
+def test_a_collector_that_is_named_wrongly_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "token").write_text("x" * 43)
+    code, out, err = probe("compare", *arguments)
+
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert len(err.splitlines()) == 1

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.types import ASGIApp
 
 from probe.collector.app import Desk, make_app
+from probe.collector.export import Export
 from probe.collector.figures import Figures
 from probe.collector.intake import Intake
 from probe.collector.rate import Rates
+from probe.collector.readers import Readers
 from probe.collector.receipts import Receipts
 from probe.collector.server import running
 from probe.collector.settings import CollectorSettings, Limits
@@ -31,7 +33,12 @@ def now() -> datetime:
 
 @asynccontextmanager
 async def application(
-    storage: Path, *, utc: Callable[[], datetime] = now, limits: Limits | None = None, **more: Any
+    storage: Path,
+    *,
+    utc: Callable[[], datetime] = now,
+    limits: Limits | None = None,
+    readers: Sequence[str] = (),
+    **more: Any,
 ) -> AsyncIterator[ASGIApp]:
     """The application over a real archive; what should not happen, raises."""
 
@@ -46,6 +53,7 @@ async def application(
         desk = Desk(
             limits=limits, intake=intake, receipts=Receipts(Ed25519PrivateKey.generate()),
             rates=Rates(limits.hourly, time.monotonic), figures=figures, utc=utc,
+            readers=Readers(readers), export=Export(storage, intake),
         )  # fmt: skip
         writing = asyncio.create_task(intake.write())
         try:

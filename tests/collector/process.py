@@ -29,12 +29,12 @@ class Process:
 
 @contextlib.contextmanager
 def process(
-    folder: Path, name: str = "one", more: str = "", storage: Path | None = None
+    folder: Path, name: str = "one", more: str = "", storage: Path | None = None, top: str = ""
 ) -> Iterator[Process]:
     """One on a folder's storage, stopped with the block if it still runs."""
     file = folder / f"{name}.toml"
     file.write_text(
-        f'listen = ["{HERE}:0"]\nstorage = "{storage or folder / "storage"}"\nname = "{name}"\nfree = 0\n{more}'
+        f'listen = ["{HERE}:0"]\nstorage = "{storage or folder / "storage"}"\nname = "{name}"\nfree = 0\n{top}\n{more}'
     )
     command = (sys.executable, "-m", "probe", "collect", str(file))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:

@@ -1,10 +1,12 @@
 """An archive for tests, and wishes for it."""
 
 import hashlib
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from probe.collector.archive import Archive, Wish
+from probe.collector.archive import Archive, Wish, tidy
 from probe.collector.lines import Deleted, Kept, written
 
 
@@ -41,3 +43,11 @@ def drop(run: str, key: str = "mine") -> Wish:
     """To delete one."""
     said = Deleted(deleted=run, received="later", key=key, signature="s", sent="then")
     return Wish(run=run, key=key, received="later", line=written(said))
+
+
+def sealed(storage: Path, *wishes: Wish, name: str = "shelf") -> None:
+    """Grant these, each in a segment of its own, and compress and erase what is due as a collector does."""
+    with closing(archive(storage, name, segment_bytes=1, wall=time.time)) as shelf:
+        for wish in wishes:
+            assert shelf.commit([wish])[0].word in ("new", "deleted")
+        shelf.erased(tidy(storage, shelf.turn()))

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from probe.catalogue import Collector as Named
 from probe.net import SystemNet
 from probe.upload import client as clients
-from probe.upload.client import NotNow, Unreachable, client, is_safe
+from probe.upload.client import client
+from probe.upload.connection import Answer, NotNow, Unreachable, is_safe
 from probe.upload.keys import key
 from probe.upload.queue import Outcome, Waiting, pack
 from tests.upload.foreign import Collector, collecting, portal
@@ -195,7 +196,7 @@ def test_no_answer_is_an_error_of_ours(
     waiting = _one(tmp_path_factory.getbasetemp())
     named = Named(url="https://collect.example", key=Collector().pinned)
     one = clients.Client(collector=named, http=None, utc=SystemNet().utc)  # type: ignore[arg-type]
-    answer = clients._Answer(status, raw, again)
+    answer = Answer(status, raw, again)
     said: Outcome | NotNow
     try:
         said = one._outcome(answer, waiting)
