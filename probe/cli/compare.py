@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from probe.cli import Json, app, fail
+from probe.cli import EngineUrl, Json, app, fail
 
 if TYPE_CHECKING:
     from probe.analysis.claims import Claim
@@ -48,6 +48,7 @@ def compare(
     claims: Annotated[
         bool, typer.Option(help="Say first what may be claimed of networks, with how sure it is.")
     ] = True,
+    engine: EngineUrl = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the matrix as CSV.")] = False,
 ) -> None:
@@ -68,7 +69,7 @@ def compare(
     from probe.analysis.compare import Ask
 
     ask = Ask(by=by.value, services=tuple(service or ()), since=start)
-    comparison, claimed, gathered = _compare(paths, ask, claims=claims and not csv)
+    comparison, claimed, gathered = _compare(paths, ask, claims=claims and not csv, engine=engine)
     if not comparison.columns:
         raise fail("no run matches: see --service and --since")
     from probe.cli import matrix
@@ -93,32 +94,31 @@ def _date(text: str | None) -> datetime | None:
 
 
 def _compare(
-    paths: list[Path], ask: "Ask", *, claims: bool
+    paths: list[Path], ask: "Ask", *, claims: bool, engine: str | None
 ) -> "tuple[Comparison, list[Claim] | None, Gathered]":
-    import tempfile
-
     from probe.analysis.compare import claimed
     from probe.analysis.compare import compare as compared
-    from probe.analysis.engine import EngineError, opened
-    from probe.analysis.sources import SourceError, drop_damaged, gather
+    from probe.analysis.engine import Unanswered, engine_at
+    from probe.analysis.sources import SourceError
 
-    with tempfile.TemporaryDirectory(prefix="callreach-") as folder:
-        try:
-            gathered = gather(paths, Path(folder, "rows"))
-        except SourceError as error:
-            raise fail(str(error)) from None
-        spill = Path(folder, "spill")
+    try:
+        with engine_at(engine) as asked:
+            gathered = asked.gather(paths)
 
-        def asked() -> "tuple[Comparison, list[Claim] | None, Gathered]":
-            tables = opened(gathered.files, spill)
-            return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
+            def answers() -> "tuple[Comparison, list[Claim] | None, Gathered]":
+                tables = asked.tables(gathered)
+                return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
 
-        try:
-            return asked()
-        except EngineError:
-            if not drop_damaged(gathered):
-                raise
-            return asked()
+            try:
+                return answers()
+            except asked.errors as error:
+                if not asked.drop_damaged(gathered):
+                    raise asked.unanswered(error) from None
+                return answers()
+    except SourceError as error:
+        raise fail(str(error)) from None
+    except Unanswered as error:
+        raise fail(str(error), error.code) from None
 
 
 def _say_left_out(gathered: "Gathered") -> None:
