@@ -96,15 +96,30 @@ class _ChDb(_Here):
 
         super().__init__(folder)
         self.errors = (Error,)
-        self._client = clickhouse_connect.get_client(f"chdb://{folder / 'chdb'}")
+        settings = {"session_timezone": "UTC", "join_use_nulls": 1}
+        self._client = clickhouse_connect.get_client(interface="chdb", path=str(folder / "chdb"), settings=settings)
 
     def tables(self, gathered: Gathered) -> Tables:
         engine = ibis.clickhouse.from_connection(self._client)
-        found = {}
-        for table, paths in gathered.files.items():
-            self._client.command(_view(table, paths))
-            found[table] = cast(Table, engine.table(f"callreach_{table}"))
-        return tables(found)
+        for table in TABLES:
+            folder = self._folder / "files" / table
+            folder.mkdir(parents=True, exist_ok=True)
+            for number, path in enumerate(gathered.files.get(table, ())):
+                link = folder / f"{number:06}.parquet"
+                link.unlink(missing_ok=True)
+                link.symlink_to(path.absolute())
+            self._client.command(_view(table, folder if table in gathered.files else None))
+        return tables({table: cast(Table, engine.table(f"callreach_{table}")) for table in TABLES})
+
+
+def _view(table: str, folder: Path | None) -> str:
+    """A view of the files in a folder, or of nothing. Everything may be null, or ClickHouse would say 1970 for never."""
+    kinds = {"string": "Nullable(String)", "int64": "Nullable(Int64)", "double": "Nullable(Float64)",
+             "bool": "Nullable(Bool)", "timestamp[ms]": "Nullable(DateTime64(3, 'UTC'))"}  # fmt: skip
+    shape = ", ".join(f"`{field.name}` {kinds.get(str(field.type), 'Array(Int64)')}" for field in schema(table))
+    quoted = "'" + shape.replace("'", "\\'") + "'"
+    source = f"file('{folder}/*.parquet', Parquet, {quoted})" if folder else f"null({quoted})"
+    return f"CREATE OR REPLACE VIEW callreach_{table} AS SELECT * FROM {source}"  # noqa: S608 - our own names
 
 
 @contextmanager
