@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial, reduce
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -70,7 +71,9 @@ class Cluster:
         except self.errors as error:
             raise self.unanswered(error) from None
         if version.partition(".")[0] != _SPARK:
-            raise Unanswered(f"{self._place}: that is Spark {version}; this program speaks with Spark {_SPARK}")
+            raise Unanswered(
+                f"{self._place}: that is Spark {version}; this program speaks with Spark {_SPARK}"
+            )
         _Spark.register_options()
         self._engine = _Spark()
         self._engine.do_connect(self._session)
@@ -189,9 +192,7 @@ class Cluster:
         numbered = self._session.createDataFrame(
             [*enumerate(files, first)], "number long, path string"
         ).repartition(tasks or max(1, min(len(files), self._tasks)))
-        answers = numbered.mapInArrow(
-            partial(worker.steps, version=__version__, step=step), worker.COLUMNS
-        )
+        answers = numbered.mapInArrow(partial(worker.steps, version=__version__, step=step), worker.COLUMNS)
         if keep:
             self._held.append(answers.persist())
         return answers
@@ -227,7 +228,9 @@ def _reach(url: str, place: str) -> None:
     """Wait until it answers at all: Spark's own client would try for ten minutes, and say nothing meanwhile."""
     try:
         channel = DefaultChannelBuilder(url).toChannel()
-    except PySparkException:
+        if not urlsplit(url).hostname:
+            raise ValueError
+    except (PySparkException, ValueError):
         raise Unanswered(f"{place}: is not an address like sc://host:15002", code=2) from None
     known = threading.Event()
     states = []

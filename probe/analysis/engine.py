@@ -97,7 +97,9 @@ class _ChDb(_Here):
         super().__init__(folder)
         self.errors = (Error,)
         settings = {"session_timezone": "UTC", "join_use_nulls": 1}
-        self._client = clickhouse_connect.get_client(interface="chdb", path=str(folder / "chdb"), settings=settings)
+        self._client = clickhouse_connect.get_client(
+            interface="chdb", path=str(folder / "chdb"), settings=settings
+        )
 
     def tables(self, gathered: Gathered) -> Tables:
         engine = ibis.clickhouse.from_connection(self._client)
@@ -116,7 +118,9 @@ def _view(table: str, folder: Path | None) -> str:
     """A view of the files in a folder, or of nothing. Everything may be null, or ClickHouse would say 1970 for never."""
     kinds = {"string": "Nullable(String)", "int64": "Nullable(Int64)", "double": "Nullable(Float64)",
              "bool": "Nullable(Bool)", "timestamp[ms]": "Nullable(DateTime64(3, 'UTC'))"}  # fmt: skip
-    shape = ", ".join(f"`{field.name}` {kinds.get(str(field.type), 'Array(Int64)')}" for field in schema(table))
+    shape = ", ".join(
+        f"`{field.name}` {kinds.get(str(field.type), 'Array(Int64)')}" for field in schema(table)
+    )
     quoted = "'" + shape.replace("'", "\\'") + "'"
     source = f"file('{folder}/*.parquet', Parquet, {quoted})" if folder else f"null({quoted})"
     return f"CREATE OR REPLACE VIEW callreach_{table} AS SELECT * FROM {source}"  # noqa: S608 - our own names
@@ -127,7 +131,9 @@ def engine_at(url: str | None) -> Iterator[Engine]:
     """The engine at this address; without one DuckDB. Raises Unanswered."""
     if url is None or url == CHDB:
         if url and not (find_spec("chdb") and find_spec("clickhouse_connect")):
-            raise Unanswered("chdb:// needs ClickHouse's engine: pip install 'callreach[analysis,clickhouse]'", 2)
+            raise Unanswered(
+                "chdb:// needs ClickHouse's engine: pip install 'callreach[analysis,clickhouse]'", 2
+            )
         with tempfile.TemporaryDirectory(prefix="callreach-") as folder:
             yield (_ChDb if url else _DuckDb)(Path(folder))
     elif url.startswith(SPARK):
@@ -141,7 +147,9 @@ def engine_at(url: str | None) -> Iterator[Engine]:
         finally:
             cluster.close()
     else:
-        raise Unanswered(f"--engine: {url!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2)
+        raise Unanswered(
+            f"--engine: {url!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2
+        )
 
 
 def opened(files: Files, spill: Path) -> Tables:

@@ -157,7 +157,9 @@ def convert(texts: Sequence[Path], into: Path, known: Collection[str] = ()) -> A
     shares = [texts[start::processes] for start in range(processes)]
     whole = Added()
     with ProcessPoolExecutor(processes) as pool:
-        for done in pool.map(convert_alone, shares, [into] * processes, [known] * processes, [gone] * processes):
+        for done in pool.map(
+            convert_alone, shares, [into] * processes, [known] * processes, [gone] * processes
+        ):
             whole.take(done)
     return whole
 

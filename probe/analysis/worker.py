@@ -46,9 +46,7 @@ Step: TypeAlias = Callable[[Path], Iterator[Answer]]
 COLUMNS = "number long, path string, what string, text string, data binary"
 
 
-def steps(
-    batches: "Iterator[pa.RecordBatch]", *, version: str, step: Step
-) -> "Iterator[pa.RecordBatch]":
+def steps(batches: "Iterator[pa.RecordBatch]", *, version: str, step: Step) -> "Iterator[pa.RecordBatch]":
     """The answers of a step to each (number, path) of these batches, in rows of COLUMNS."""
     import pyarrow as pa
 
@@ -103,9 +101,7 @@ def convert(path: Path, *, gone: Collection[str]) -> Iterator[Answer]:
     yield Answer("added", msgspec.json.encode(added).decode())
 
 
-def keep(
-    path: Path, *, gone: Collection[str], into: Path, before: Collection[str]
-) -> Iterator[Answer]:
+def keep(path: Path, *, gone: Collection[str], into: Path, before: Collection[str]) -> Iterator[Answer]:
     """Write the rows of a file under `into`, and say what became of it.
 
     `before` are the files with runs that stood there before this job began, so that its tasks do not depend on each
@@ -136,7 +132,10 @@ def read(
     import pyarrow.parquet as pq
 
     # Spark knows microseconds alone.
-    kinds = [(field.name, pa.timestamp("us") if field.type == pa.timestamp("ms") else field.type) for field in schema(table)]
+    kinds = [
+        (field.name, pa.timestamp("us") if field.type == pa.timestamp("ms") else field.type)
+        for field in schema(table)
+    ]
     for batch in batches:
         for one in batch.to_pylist():
             rows = pq.read_table(io.BytesIO(one["data"]) if one["data"] else one["path"], partitioning=None)

@@ -23,7 +23,9 @@ Home = Annotated[Path | None, typer.Option("--home", metavar="DIR", help="Folder
 EngineUrl = Annotated[
     str | None,
     typer.Option(
-        "--engine", metavar="URL", help="Who does the work: sc://host:port (Spark, docs/cluster.md) or chdb://; else DuckDB."
+        "--engine",
+        metavar="URL",
+        help="Who does the work: sc://host:port (Spark, docs/cluster.md) or chdb://; else DuckDB.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]

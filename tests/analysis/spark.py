@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 HOME = ROOT / ".spark"
 _DEPLOY = "org.apache.spark.deploy"
 _CONNECT = "org.apache.spark.sql.connect.service.SparkConnectServer"
+_BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # for a machine of Java's that lives a minute
 _PATIENCE = 60.0  # seconds for each process to listen
 
 
@@ -50,6 +51,7 @@ class Cluster:
             "SPARK_WORKER_DIR": str(self.folder / name),
             "SPARK_LOCAL_DIRS": str(self.folder / name),
             "SPARK_DAEMON_MEMORY": "700m" if name == "connect" else "256m",
+            "SPARK_DAEMON_JAVA_OPTS": _BRIEF,
             "PYSPARK_PYTHON": sys.executable,
         }
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -115,6 +117,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         "spark.sql.session.timeZone UTC\n"
         "spark.sql.shuffle.partitions 4\n"
         "spark.ui.enabled false\n"
+        f"spark.driver.extraJavaOptions {_BRIEF}\n"
+        f"spark.executor.extraJavaOptions {_BRIEF}\n"
     )
     try:
         made.start("master", "spark-class", f"{_DEPLOY}.master.Master", "--host", "127.0.0.1",
