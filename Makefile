@@ -7,12 +7,12 @@ SEEDS ?= 20
 JOBS ?= 8
 CALL_JOBS ?= 12
 
-.PHONY: run test check format lint types unit lab lab-accuracy bench schema messages lock clean
+.PHONY: run test check format lint types unit spark lab lab-accuracy bench schema messages lock clean
 
 run: $(READY)  ## set up and run the demonstration
 	$(BIN)/probe demo
 
-test: check unit lab  ## set up and pass every check and test
+test: check $(if $(CI),spark) unit lab  ## set up and pass every check and test
 
 $(READY): pyproject.toml requirements-dev.lock requirements-ooni.lock
 	$(PYTHON) -m venv $(VENV)
@@ -36,7 +36,19 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)  ## every test that needs nothing but loopback
-	$(BIN)/pytest -m "not lab" -n 2
+	$(BIN)/pytest -m "not lab and not cluster" -n 2
+	$(BIN)/pytest -m cluster
+
+spark: .spark/.ready  ## Apache Spark for the tests of the cluster: 434 MB; they are skipped without it
+
+# Its source archive is the whole of it; installing would only pack and unpack it again.
+.spark/.ready: requirements-spark.lock | $(READY)
+	rm -rf .spark && mkdir -p .spark/python
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock -d .spark
+	tar -xzf .spark/pyspark-*.tar.gz -C .spark --wildcards --no-wildcards-match-slash \
+	  --transform 's,^[^/]*/deps/,,;s,^[^/]*/lib/,python/lib/,' '*/deps/jars/*' '*/deps/bin/*' '*/lib/*.zip'
+	rm .spark/pyspark-*.tar.gz
+	touch .spark/.ready
 
 lab: $(READY)  ## every scenario once, in network namespaces (root)
 	$(BIN)/pytest -m "lab and not calls" -n $(JOBS)
@@ -58,7 +70,7 @@ messages: $(READY)  ## collect the texts that volunteers read, and compile the t
 
 lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --extra analysis --universal --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --extra analysis --extra spark --extra clickhouse --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
 
 clean:

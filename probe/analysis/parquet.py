@@ -24,9 +24,9 @@ _AT_ONCE = 100_000  # rows that are held before they are written
 class Writer:
     """Writes rows under a folder. What is held is bounded; a part appears whole or not at all."""
 
-    def __init__(self, folder: Path, *, known: Iterable[str] = ()) -> None:
-        """`known` are runs that are kept elsewhere already."""
-        self._folder = folder
+    def __init__(self, folder: Path, *, known: Iterable[str] = (), part: str = "") -> None:
+        """`known` are runs that are kept elsewhere already; `part` begins the names of files that may be replaced."""
+        self._folder, self._part, self._parts = folder, part, 0
         self._held: dict[tuple[str, str], list[Sequence[Any]]] = defaultdict(list)
         self._count = 0
         self._seen = set(known)
@@ -48,7 +48,8 @@ class Writer:
 
     def flush(self) -> None:
         """Write what is held."""
-        part = secrets.token_hex(8)
+        part = f"{self._part}-{self._parts:03}" if self._part else secrets.token_hex(8)
+        self._parts += 1
         for (table, month), held in self._held.items():
             if held:
                 shape = schema(table)
@@ -62,7 +63,7 @@ class Writer:
 def write(table: pa.Table, path: Path) -> None:
     """Write one file, under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
+    unfinished = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # a task may be done twice at the same time
     pq.write_table(table, unfinished, compression="zstd")
     os.replace(unfinished, path)
 
@@ -108,17 +109,17 @@ def distinct(files: Files, into: Path) -> tuple[Files, int]:
         again = [run for run in here if run in seen]
         seen.update(here)
         if again:
-            twice[_part(path)] = again
+            twice[part(path)] = again
     if not twice:
         return files, 0
     kept: Files = {
-        table: [_without(path, twice[_part(path)], into) if _part(path) in twice else path for path in paths]
+        table: [_without(path, twice[part(path)], into) if part(path) in twice else path for path in paths]
         for table, paths in files.items()
     }
     return kept, sum(map(len, twice.values()))
 
 
-def _part(path: Path) -> str:
+def part(path: Path) -> str:
     """What the files of one part have in common: their name, and the folder above their table's."""
     return f"{path.parent.parent.parent}|{path.name}|{path.parent.name}"
 

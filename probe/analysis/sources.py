@@ -58,7 +58,7 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path}: there is no such file or folder")
-        for file in _files(path):
+        for file in files_in(path):
             (ready if file.suffix == ".parquet" else texts).append(file)
     converted = convert(texts, into)
     left_out = converted.left_out
@@ -98,7 +98,7 @@ def drop_damaged(gathered: Gathered) -> bool:
     return bool(damaged)
 
 
-def _files(path: Path) -> Iterator[Path]:
+def files_in(path: Path) -> Iterator[Path]:
     """A file whatever its name; of a folder what looks like results, in a stable order."""
     if not path.is_dir():
         yield path
@@ -134,7 +134,7 @@ def add(paths: Sequence[Path], into: Path) -> Added:
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path}: there is no such file or folder")
-        texts += [file for file in _files(path) if file.suffix != ".parquet"]
+        texts += [file for file in files_in(path) if file.suffix != ".parquet"]
     known = set[str]()
     for file in sorted((into / "run").rglob("*.parquet")):
         if parquet.check(file) == "run":
@@ -153,11 +153,13 @@ def convert(texts: Sequence[Path], into: Path, known: Collection[str] = ()) -> A
     gone = frozenset(run for path in texts for run in withdrawn(path))
     processes = min(os.cpu_count() or 1, len(texts))
     if processes < 2 or sum(_size(path) for path in texts) < _MUCH:
-        return _convert(texts, into, known, gone)
+        return convert_alone(texts, into, known, gone)
     shares = [texts[start::processes] for start in range(processes)]
     whole = Added()
     with ProcessPoolExecutor(processes) as pool:
-        for done in pool.map(_convert, shares, [into] * processes, [known] * processes, [gone] * processes):
+        for done in pool.map(
+            convert_alone, shares, [into] * processes, [known] * processes, [gone] * processes
+        ):
             whole.take(done)
     return whole
 
@@ -169,8 +171,11 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _convert(texts: Sequence[Path], into: Path, known: Collection[str], gone: Collection[str]) -> Added:
-    done, writer = Added(), parquet.Writer(into, known=known)
+def convert_alone(
+    texts: Sequence[Path], into: Path, known: Collection[str], gone: Collection[str], *, part: str = ""
+) -> Added:
+    """Turn files of documents into Parquet under `into`, in this process: all but runs that are known or gone."""
+    done, writer = Added(), parquet.Writer(into, known=known, part=part)
     for path in texts:
         empty = True
         for found in documents(path):

@@ -20,6 +20,14 @@ Configs = Annotated[
 ]
 Results = Annotated[Path | None, typer.Option("--results", metavar="DIR", help="Where runs are kept.")]
 Home = Annotated[Path | None, typer.Option("--home", metavar="DIR", help="Folder of configs and results.")]
+EngineUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="Who does the work: sc://host:port (Spark, docs/cluster.md) or chdb://; else DuckDB.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else there.")]
 
 

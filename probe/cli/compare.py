@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from probe.cli import Json, app, fail
+from probe.cli import EngineUrl, Json, app, fail
 from probe.cli.sources import Proxy, Sources, TokenFiles, local
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def compare(
     claims: Annotated[
         bool, typer.Option(help="Say first what may be claimed of networks, with how sure it is.")
     ] = True,
+    engine: EngineUrl = None,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the matrix as CSV.")] = False,
     html: Annotated[
@@ -84,7 +85,7 @@ def compare(
     paths = local(sources, token_file, proxy)
     ask = Ask(by=by.value, services=tuple(service or ()), since=start)
     comparison, claimed, gathered, evidence = compared(
-        paths, ask, claims=claims and not (csv and html is None), page=html is not None
+        paths, ask, claims=claims and not (csv and html is None), page=html is not None, engine=engine
     )
     if not comparison.columns:
         raise fail("no run matches: see --service and --since")
@@ -136,38 +137,39 @@ class Compared(NamedTuple):
     evidence: "Evidence | None"
 
 
-def compared(paths: list[Path], ask: "Ask", *, claims: bool, page: bool) -> Compared:
+def compared(
+    paths: list[Path], ask: "Ask", *, claims: bool, page: bool, engine: str | None = None
+) -> Compared:
     """Read the paths and ask what they hold. Fails in one sentence if nothing can be read."""
-    import tempfile
-
     from probe.analysis import compare as analysis
-    from probe.analysis.engine import EngineError, opened
+    from probe.analysis.engine import Unanswered, engine_at
     from probe.analysis.report.evidence import evidence
-    from probe.analysis.sources import SourceError, drop_damaged, gather
+    from probe.analysis.sources import SourceError
 
-    with tempfile.TemporaryDirectory(prefix="callreach-") as folder:
-        try:
-            gathered = gather(paths, Path(folder, "rows"))
-        except SourceError as error:
-            raise fail(str(error)) from None
-        spill = Path(folder, "spill")
+    try:
+        with engine_at(engine) as asked:
+            gathered = asked.gather(paths)
 
-        def asked() -> Compared:
-            tables = opened(gathered.files, spill)
-            found = analysis.compare(tables, ask)
-            return Compared(
-                found,
-                analysis.claimed(tables, ask) if claims else None,
-                gathered,
-                evidence(tables, ask, found) if page and found.columns else None,
-            )
+            def answers() -> Compared:
+                tables = asked.tables(gathered)
+                found = analysis.compare(tables, ask)
+                return Compared(
+                    found,
+                    analysis.claimed(tables, ask) if claims else None,
+                    gathered,
+                    evidence(tables, ask, found) if page and found.columns else None,
+                )
 
-        try:
-            return asked()
-        except EngineError:
-            if not drop_damaged(gathered):
-                raise
-            return asked()
+            try:
+                return answers()
+            except asked.errors as error:
+                if not asked.drop_damaged(gathered):
+                    raise asked.unanswered(error) from None
+                return answers()
+    except SourceError as error:
+        raise fail(str(error)) from None
+    except Unanswered as error:
+        raise fail(str(error), error.code) from None
 
 
 def _say_left_out(gathered: "Gathered") -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from probe.cli import Home, Json, Results, app, fail
+from probe.cli import EngineUrl, Home, Json, Results, app, fail
 from probe.cli.sources import Proxy, Sources, TokenFiles, local
 
 
@@ -74,6 +74,7 @@ def import_(
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder of Parquet rows; what is in it stays.")],
     token_file: TokenFiles = None,
     proxy: Proxy = "",
+    engine: EngineUrl = None,
     json: Json = False,
 ) -> None:
     """Read runs and OONI measurements, and keep them as Parquet rows that `probe compare` reads in seconds.
@@ -86,13 +87,17 @@ def import_(
         raise missing
     import msgspec
 
-    from probe.analysis.sources import SourceError, add
+    from probe.analysis.engine import Unanswered, engine_at
+    from probe.analysis.sources import SourceError
 
     paths = local(sources, token_file, proxy)
     try:
-        added = add(paths, to)
+        with engine_at(engine) as there:
+            added = there.add(paths, to)
     except SourceError as error:
         raise fail(str(error)) from None
+    except Unanswered as error:
+        raise fail(str(error), error.code) from None
     for one in added.left_out.named:
         sys.stderr.write(f"probe: left out: {one}\n")
     if json:

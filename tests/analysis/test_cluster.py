@@ -1,0 +1,243 @@
+"""A real Spark cluster on loopback and DuckDB give the same answers, also when a worker dies in the middle."""
+
+import math
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ibis.expr.types import Table
+
+from probe.analysis import elsewhere, expressions
+from probe.analysis.compare import Ask, claimed
+from probe.analysis.engine import Tables, engine_at
+from probe.analysis.sources import SourceError
+from probe.collector.lines import Deleted, written
+from tests.analysis import large
+from tests.analysis.runs import answering, asked, run, write
+from tests.analysis.spark import HOME, Cluster, cluster, free_port
+from tests.cli.test_compare import probe
+
+COPIES = 60
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not (os.environ.get("CI") or ((HOME / ".ready").exists() and shutil.which("java"))),
+        reason="needs Apache Spark (make spark) and Java",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("spark") / "cluster") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("shared {1}")
+    large.rows(made, COPIES)
+    return made
+
+
+def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
+    """Every question that is asked of tables, in rows."""
+    with elsewhere.settled(tables.verdict, tables.measurement).cache() as settled:
+        with expressions.chosen(settled, by="asn").cache() as chosen:
+            questions: dict[str, Table] = {
+                "settled": settled.filter(settled.alone != settled.state),
+                "matrix": expressions.matrix(expressions.units(chosen)),
+                "reasons": expressions.reasons(chosen),
+                "places": expressions.places(chosen),
+                "cells": expressions.cells(chosen),
+                "layers": expressions.layers(tables.observation, by="asn"),
+                "versions": expressions.versions(tables.run),
+                "families": expressions.matrix(
+                    expressions.units(expressions.chosen(settled, by="family", since=large.NOON))
+                ),
+            }
+            return {
+                name: sorted(map(plain, asked(question)), key=str) for name, question in questions.items()
+            }
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without the habits of its engine: the order of what it collected, null for none of it, UTC said or not."""
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(value) or None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None)
+    if isinstance(value, Decimal):
+        return int(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def assert_same(mine: dict[str, list[dict[str, Any]]], theirs: dict[str, list[dict[str, Any]]]) -> None:
+    """Row by row: counts and texts exactly, floats to 1e-9."""
+    for name, rows in mine.items():
+        assert len(rows) == len(theirs[name]) > 0, name
+        for one, other in zip(rows, theirs[name], strict=True):
+            assert one.keys() == other.keys()
+            for column, value in one.items():
+                close = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+                assert other[column] == close, (name, column)
+
+
+def rows_of(url: str | None, paths: Sequence[Path]) -> tuple[dict[str, list[dict[str, Any]]], list[str], int]:
+    """What an engine finds there: all rows, what was left out, and how many runs stood twice."""
+    with engine_at(url) as engine:
+        gathered = engine.gather(paths)
+        tables = engine.tables(gathered)._asdict()
+        rows = {name: sorted(map(plain, asked(table)), key=str) for name, table in tables.items()}
+        return rows, sorted(map(str, gathered.left_out.named)), gathered.twice
+
+
+@pytest.fixture(scope="module")
+def here(folder: Path) -> Any:
+    with engine_at(None) as engine:
+        tables = engine.tables(engine.gather([folder / "rows"]))
+        return answers(tables), claimed(tables, Ask())
+
+
+def test_documents_become_the_same_rows_on_the_cluster(spark: Cluster, folder: Path, tmp_path: Path) -> None:
+    (folder / "documents" / "noise.jsonl").write_text("noise\n")
+    (folder / "documents" / "empty.jsonl").write_text("")
+    write(folder / "documents", *list(large.documents())[:3])
+    gone = list(large.documents())[7].run.id
+    wish = Deleted(
+        deleted=gone, received="2026-11-25T12:01:00Z", key="k", signature="s", sent="2026-11-25T12:01:00Z"
+    )
+    (folder / "documents" / "wish.jsonl").write_bytes(
+        written(wish) + (folder / "documents" / "noise.jsonl").read_bytes()
+    )
+    mine, theirs = rows_of(None, [folder / "documents"]), rows_of(spark.url, [folder / "documents"])
+
+    assert_same(mine[0], theirs[0])
+    assert mine[1:] == theirs[1:]
+    assert (len(mine[1]), mine[2]) == (3, 3)
+    assert not any(row["run"] == gone for row in theirs[0]["run"])
+
+
+def test_rows_are_written_on_the_cluster_and_a_repeat_replaces_them(
+    spark: Cluster, folder: Path, tmp_path: Path
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    with engine_at(spark.url) as engine, engine_at(None) as duckdb:
+        first = engine.add([folder / "documents"], there)
+        files = sorted(there.rglob("*.parquet"))
+        again = engine.add([folder / "documents"], there)
+        mine = duckdb.add([folder / "documents"], here)
+        assert (first.runs + first.twice, first.left_out.count) == (
+            mine.runs + mine.twice,
+            mine.left_out.count,
+        )
+        assert (again.runs, again.twice) == (0, first.runs + first.twice)
+        assert sorted(there.rglob("*.parquet")) == files
+
+        write(tmp_path / "new", run(answering(), run="new"))
+        assert engine.add([tmp_path / "new"], there).runs == 1
+    assert_same(rows_of(None, [here, tmp_path / "new"])[0], rows_of(None, [there])[0])
+
+
+def test_a_run_that_stands_twice_in_rows_counts_once(spark: Cluster, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "once", tmp_path / "copy")
+    paths = [folder / "once", tmp_path / "copy"]
+    with engine_at(spark.url) as engine, engine_at(None) as duckdb:
+        theirs, mine = engine.gather(paths), duckdb.gather(paths)
+        assert theirs.twice == mine.twice == 200
+        for one, other in zip(engine.tables(theirs), duckdb.tables(mine), strict=True):
+            assert one.count().to_pyarrow().as_py() == other.count().to_pyarrow().as_py()
+
+
+def test_damaged_and_foreign_rows_are_named_and_the_rest_is_compared(
+    spark: Cluster, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "once", tmp_path / "rows")
+    shutil.copytree(folder / "once", tmp_path / "other")
+    for path in (tmp_path / "other").rglob("*.parquet"):
+        path.rename(path.with_name(f"other{path.suffix}"))
+    (verdicts,) = (tmp_path / "other" / "verdict").rglob("*.parquet")
+    whole = verdicts.read_bytes()
+    verdicts.write_bytes(whole[:4] + bytes(400) + whole[404:])
+    (tmp_path / "rows" / "foreign.parquet").write_bytes(b"PAR1nothing of oursPAR1")
+    code, out, err = probe(
+        "compare", "--no-claims", "--json", "--engine", spark.url, tmp_path / "rows", tmp_path / "other"
+    )
+
+    assert (code, err) == (0, "")
+    assert re.findall(r"(other|foreign)\.parquet", out) == ["foreign", "other"]
+
+
+def test_what_cannot_be_asked_is_one_sentence(spark: Cluster, tmp_path: Path) -> None:
+    port = free_port()
+    wrong = {
+        f"sc://127.0.0.1:{port}": (1, "cannot be connected to; does Spark Connect listen there?"),
+        f"sc://localhost:{spark.port}": (1, "it wants a token"),
+        "sc://": (2, "is not an address like sc://host:15002"),
+        "trino://host": (2, "is neither sc://host:port"),
+    }
+    for url, (code, sentence) in wrong.items():
+        said = probe("compare", tmp_path, "--engine", url)
+        assert (said[0], said[1], said[2].count("\n")) == (code, "", 1), url
+        assert sentence in said[2]
+    with (
+        engine_at(spark.url) as engine,
+        pytest.raises(SourceError, match="no such file or folder where the cluster"),
+    ):
+        engine.gather([tmp_path / "nowhere"])
+    with engine_at(spark.url) as engine, pytest.raises(SourceError, match="no run that can be read"):
+        engine.gather([tmp_path])
+
+
+def test_the_answers_are_the_same_though_a_worker_dies_in_mid_query(
+    spark: Cluster, folder: Path, here: Any
+) -> None:
+    with engine_at(spark.url) as engine:
+        tables = engine.tables(engine.gather([folder / "rows"]))
+        found: list[Any] = []
+        asking = threading.Thread(target=lambda: found.extend([answers(tables), claimed(tables, Ask())]))
+        asking.start()
+        busy = _running(spark.folder / "one")
+        spark.kill("one")
+        assert asking.is_alive()
+        asking.join()
+
+    lost = re.findall(r"Lost task (.+?\)) .*ExecutorLostFailure", (spark.folder / "connect.log").read_text())
+    assert busy in lost  # it ran when its machine died
+    assert_same(here[0], found[0])
+    assert found[1] == here[1]
+
+
+def _running(folder: Path) -> str:
+    """Wait until the executor has been busy with one task for a moment, and say with which."""
+    idle, before = _unfinished(folder), ""
+    for _ in range(4000):
+        tasks = _unfinished(folder) - idle  # what failed before is not said to be finished either
+        if before in tasks:
+            return before
+        before = next(iter(tasks), "")
+        time.sleep(0.02)
+    raise AssertionError("that executor is never busy")
+
+
+def _unfinished(folder: Path) -> set[str]:
+    said = "".join(path.read_text() for path in folder.rglob("stderr"))
+    begun, ended = (
+        set(re.findall(rf"{what} task (\S+ in stage \S+ \(TID \d+\))", said))
+        for what in ("Running", "Finished")
+    )
+    return begun - ended
