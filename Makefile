@@ -72,6 +72,9 @@ lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --extra analysis --extra spark --extra clickhouse --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+	# What a collector, a far end and a volunteer run with, at the same versions, for the container and for servers.
+	$(BIN)/uv pip compile pyproject.toml --extra collector --constraint requirements-dev.lock --universal \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
