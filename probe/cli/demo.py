@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Json, app, fail
+from probe.language import _
 
 if TYPE_CHECKING:
     from probe.demo.stage import Act
@@ -30,7 +31,7 @@ def demo(
     from probe.demo.stage import perform
 
     if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise fail(f"{keep}: is not empty; --keep wants a new folder")
+        raise fail(_("{folder}: is not empty; --keep wants a new folder").format(folder=keep))
     with tempfile.TemporaryDirectory(prefix="callreach-") as temporary, several(json) as tell:
         acts = asyncio.run(perform(keep or Path(temporary), tell))
     _print(acts, keep, json=json)
@@ -49,4 +50,5 @@ def _print(acts: "list[Act]", keep: Path | None, *, json: bool) -> None:
 
     show_beside([(act.network.name, act.finished.judgement) for act in acts])
     if keep is not None:
-        sys.stdout.write(f"Kept. Look closer: probe show --home {keep}/calls-filtered\n")
+        text = _("Kept. Look closer: `probe show --home {folder}`")
+        sys.stdout.write(text.format(folder=keep / "calls-filtered") + "\n")
