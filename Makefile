@@ -53,7 +53,7 @@ schema: $(READY)  ## write the JSON Schema of result files
 
 messages: $(READY)  ## collect the texts that volunteers read, and compile the translations
 	$(BIN)/python -m babel.messages.frontend -q extract -F pyproject.toml --no-location --omit-header --sort-output -w 100 -k _ -k N_ -k _n:1,2 -o probe/locale/callreach.pot probe
-	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-pot-creation-date -w 100 -D callreach -i probe/locale/callreach.pot -d probe/locale
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -w 100 -D callreach -i probe/locale/callreach.pot -d probe/locale
 	$(BIN)/pybabel -q compile -D callreach -d probe/locale
 
 lock: $(READY)  ## resolve the development environment anew

@@ -82,7 +82,7 @@ def said(sentence: str, *, at_least: int = 10) -> str:
 
 def _filled_in(value: str) -> str:
     """A name or number stays as it is; words may be few letters by themselves."""
-    return said(value, at_least=6) if " " in value else value
+    return said(value, at_least=5) if " " in value else value
 
 
 @lru_cache(maxsize=1)

@@ -86,7 +86,7 @@ def stage(one: StageFacts) -> str:
 def _loss(one: Direction, nothing: str) -> str:
     if not one.sent:
         return nothing
-    return _("{number} % lost").format(number=f"{100 * one.loss:.1f}") if one.arrived else _("all lost")
+    return _("{share} lost").format(share=f"{100 * one.loss:.1f} %") if one.arrived else _("all lost")
 
 
 def _worst(one: StageFacts) -> str:

@@ -84,7 +84,7 @@ FAILURES = {
 }
 # What rules put into their reasons, and findings into theirs; `said` finds it here.
 _FILLED_IN = (
-    N_("both ways"), N_("on the way up"), N_("on the way down"), N_("{number} % lost"), N_("{rate} kbit/s, {lost}"),
+    N_("both ways"), N_("on the way up"), N_("on the way down"), N_("{share} lost"), N_("{rate} kbit/s, {lost}"),
     N_("this machine changed networks during the run"), N_("this machine lost its network during the run"),
     N_("this machine slept, or its clock was set, during the run"),
 )  # fmt: skip
