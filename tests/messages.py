@@ -13,14 +13,14 @@ from typing import IO, Any
 
 from babel.messages.extract import extract_python
 
-Found = tuple[int, str, Any, list[str]]
+Found = tuple[int, str, Any, Any]
 _FIELD, _LETTER = re.compile(r"\{\w+\}"), re.compile(r"[a-z]")
 _REASONS = ("because", "says", "fix")
 _COMMANDS = ("probe ", "pip ", "timedatectl ", "[[")  # what is typed is the same in every language
 
 
 def extract(
-    source: IO[bytes], keywords: Mapping[str, Any], tags: Collection[str], options: Mapping[str, Any]
+    source: IO[bytes], keywords: Mapping[str, Any], tags: Collection[str], options: Any
 ) -> Iterator[Found]:
     """Babel's interface: (line, function, text, comments) of each text."""
     content = source.read()

@@ -25,7 +25,7 @@ def texts(path: Path) -> dict[str, tuple[str, ...]]:
     for one in catalogue:
         if one.id:
             english = one.id if isinstance(one.id, str) else one.id[0]
-            found[english] = (one.string,) if isinstance(one.string, str) else tuple(one.string)
+            found[english] = (one.string,) if isinstance(one.string, str) else tuple(one.string or ())
     return found
 
 
