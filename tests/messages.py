@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from babel.messages.extract import extract_python
 
-Found = tuple[int, str, Any, Any]
+Found = tuple[Any, ...]
 _FIELD, _LETTER = re.compile(r"\{\w+\}"), re.compile(r"[a-z]")
 _REASONS = ("because", "says", "fix")
 _COMMANDS = ("probe ", "pip ", "timedatectl ", "[[")  # what is typed is the same in every language
