@@ -64,8 +64,8 @@ schema: $(READY)  ## write the JSON Schema of result files
 	$(BIN)/python -m probe.store > results/schema.json
 
 messages: $(READY)  ## collect the texts that volunteers read, and compile the translations
-	$(BIN)/pybabel -q extract --no-location --omit-header --sort-output -w 100 -k _ -k _n:1,2 -o probe/locale/callreach.pot probe
-	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-pot-creation-date -w 100 -D callreach -i probe/locale/callreach.pot -d probe/locale
+	$(BIN)/python -m babel.messages.frontend -q extract -F pyproject.toml --no-location --omit-header --sort-output -w 100 -k _ -k N_ -k _n:1,2 -o probe/locale/callreach.pot probe
+	$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date -w 100 -D callreach -i probe/locale/callreach.pot -d probe/locale
 	$(BIN)/pybabel -q compile -D callreach -d probe/locale
 
 lock: $(READY)  ## resolve the development environment anew

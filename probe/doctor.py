@@ -69,10 +69,11 @@ def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
 def _python() -> Finding:
     # What pyproject.toml asks for; pip refuses older ones, a copied folder does not.
     fits = sys.version_info >= (3, 11)
+    version, machine = platform.python_version(), f"{platform.system()} {platform.machine()}"
     return Finding(
         name="python",
         state="ok" if fits else "wrong",
-        says=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        says=f"{version}, {machine}",
         fix="" if fits else "install Python 3.11 or newer",
     )
 
@@ -87,16 +88,16 @@ def _home(home: Path) -> Finding:
             name="home",
             state="wrong",
             says=f"{home}: cannot be written ({error.strerror})",
-            fix="probe run --home DIR with a folder of yours",
+            fix="name a folder of yours: probe run --home DIR",
         )
     return Finding(name="home", state="ok", says=str(home))
 
 
 def _results(results: Path) -> Finding:
     place = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(place).free
+    free = f"{shutil.disk_usage(place).free / 1e9:.1f}"
     count = len(list(results.glob("*.jsonl")))
-    return Finding(name="results", state="ok", says=f"{count} runs in {results}, {free / 1e9:.1f} GB free")
+    return Finding(name="results", state="ok", says=f"{count} runs in {results}, {free} GB free")
 
 
 def _route(family: str) -> Finding:
@@ -125,7 +126,7 @@ def _clock() -> Finding:
             says=f"{now}, and nothing keeps it right; certificates are judged by it",
             fix="timedatectl set-ntp true",
         )
-    return Finding(name="clock", state="ok", says=f"{now}{', kept by the network' if told == 'yes' else ''}")
+    return Finding(name="clock", state="ok", says=f"{now}, kept by the network" if told == "yes" else now)
 
 
 def _extra(module: str) -> Finding:
@@ -134,7 +135,7 @@ def _extra(module: str) -> Finding:
     return Finding(
         name=module,
         state="ok" if there else "missing",
-        says=purpose if there else f"not installed: {purpose} is not possible",
+        says=purpose if there else f"not installed, and not possible without it: {purpose}",
         fix="" if there else fix,
     )
 
@@ -146,13 +147,14 @@ def _consent(home: Path, catalogue: Catalogue) -> Finding:
             name="consent", state="wrong", says="nobody agreed to measuring yet", fix="probe consent"
         )
     if new := consent.lacking(kept, catalogue, kept.tests):
+        what = ", ".join(new)
         return Finding(
             name="consent",
             state="wrong",
-            says=f"the tests have changed since; new: {', '.join(new)}",
+            says=f"the tests have changed since; new: {what}",
             fix="probe consent",
         )
-    return Finding(name="consent", state="ok", says=f"{kept.tests} tests")
+    return Finding(name="consent", state="ok", says=f"agreed to the {kept.tests} tests")
 
 
 def _queue(home: Path, catalogue: Catalogue) -> Finding:
@@ -160,8 +162,9 @@ def _queue(home: Path, catalogue: Catalogue) -> Finding:
     waiting, refused = len(queue.waiting()), len(queue.refused())
     if sentence := shortage(home, catalogue.settings.queue):
         return Finding(name="queue", state="wrong", says=sentence, fix="probe upload")
-    busy = ", an upload is under way" if lock.is_held(queue.lock) else ""
-    says = f"{waiting} wait to be sent, {refused} were refused{busy}"
+    says = f"{waiting} wait to be sent, {refused} were refused"
+    if lock.is_held(queue.lock):
+        says = f"{waiting} wait to be sent, {refused} were refused, an upload is under way"
     return Finding(name="queue", state="ok", says=says, fix="probe upload" if waiting else "")
 
 
@@ -175,9 +178,11 @@ def _uploads(home: Path, catalogue: Catalogue) -> Finding:
             fix="[[collectors]] in configs/probe.toml, or probe upload --to URL",
         )
     if open_ := [host for host in hosts if host not in agreed]:
-        says = f"nobody agreed that results go to {', '.join(open_)}"
+        where = ", ".join(open_)
+        says = f"nobody agreed that results go to {where}"
         return Finding(name="uploads", state="missing", says=says, fix="probe upload")
-    return Finding(name="uploads", state="ok", says=f"results go to {', '.join(hosts)}")
+    where = ", ".join(hosts)
+    return Finding(name="uploads", state="ok", says=f"results go to {where}")
 
 
 def _calls(catalogue: Catalogue) -> Finding:
@@ -203,10 +208,12 @@ def _timer(home: Path) -> Finding:
             says=f"{timer.backend} does not know it any more",
             fix="probe schedule install",
         )
-    return Finding(name="timer", state="ok", says=f"{timer.backend}, every {timer.every / 3600:g} h")
+    hours = f"{timer.every / 3600:g}"
+    return Finding(name="timer", state="ok", says=f"{timer.backend}, every {hours} h")
 
 
 def _power() -> Finding:
     words = {True: "yes", False: "no", None: "nothing tells"}
-    says = f"on battery: {words[conditions.on_battery()]}; metered: {words[conditions.metered()]}"
+    battery, metered = words[conditions.on_battery()], words[conditions.metered()]
+    says = f"on battery: {battery}; metered: {metered}"
     return Finding(name="power", state="ok", says=says)

@@ -22,18 +22,20 @@ def _of_this_run(network: Network) -> list[Finding]:
     """What happened while it was measured, and to whom."""
     end = network.document.end
     found = [
-        Finding(rule="run.disturbed", because=f"{_DISTURBED[one.kind]} (noticed {one.at:%H:%M:%S} UTC)")
+        Finding(rule="run.disturbed", because=f"{happened} (noticed {one.at:%H:%M:%S} UTC)")
         for one in (end.disturbances if end else ())
+        if (happened := _DISTURBED[one.kind])
     ]
     readings = [Reading(m, family) for m in network.document.measurements for family in (4, 6)]
     changes = [(r, change) for r in readings if (change := r.change) is not None]
     if changes:
-        who = sorted({f"{r.measurement.service or 'control'} {r.measurement.target}" for r, _ in changes})
+        changed = sorted({f"{r.measurement.service or 'control'} {r.measurement.target}" for r, _ in changes})
+        who = ", ".join(changed)
         until, since = min(c[0].at for _, c in changes), max(c[1].at for _, c in changes)
         found.append(
             Finding(
                 rule="run.mixed",
-                because=f"something changed between {until:%H:%M:%S} and {since:%H:%M:%S} UTC: {', '.join(who)}",
+                because=f"something changed between {until:%H:%M:%S} and {since:%H:%M:%S} UTC: {who}",
                 evidence=tuple(o.id for _, change in changes for o in change),
             )
         )

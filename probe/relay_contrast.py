@@ -63,4 +63,4 @@ def words(case: Case) -> dict[str, str]:
     first = next((one[way] for one in found for way in ways), None)
     loss = max((100 * one[way].loss for one in found for way in ways if way in one), default=0.0)
     kind = first.kind if first is not None and first.kind in ("policed", "shaped") else "thinned"
-    return {"damage": kind, "lost": f"{loss:.0f}"}
+    return {"damage": kind, "lost": f"{loss:.0f} %"}

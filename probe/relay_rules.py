@@ -1,6 +1,6 @@
 """The part of the table that judges media through a service's own relay, and calls to ourselves through TURN.
 
-{damage} is what happened, {lost} the per cent that was lost. Which direction suffers cannot be told: whatever goes
+{damage} is what happened, {lost} the share that was lost. Which direction suffers cannot be told: whatever goes
 through a relay goes up and comes down.
 """
 
@@ -21,7 +21,7 @@ RELAY_RULES: tuple[Rule, ...] = (
         when=all_of(relays.suffers, relays.line_is_fair),
         state="degraded",
         mechanism="media.{damage}",
-        because="media through the relay is held down ({lost} % lost), while the line to other machines"
+        because="media through the relay is held down ({lost} lost), while the line to other machines"
         " loses hardly anything",
     ),
     Rule(

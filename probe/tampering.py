@@ -54,30 +54,38 @@ def _answering(resolution: Resolution) -> list[str]:
     return [resolver for resolver, o in resolution.others.items() if addresses_in(o)]
 
 
-_RULES: tuple[tuple[str, str, Callable[[Resolution, "Resolver"], bool], str], ...] = (
-    (
-        "dns.bogon",
-        "dns.bogon",
-        _all_false,
-        "the machine's own resolver gives an address that no public service has",
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    id: str
+    when: "Callable[[Resolution, Resolver], bool]"
+    mechanism: str
+    because: str
+
+
+_RULES = (
+    _Rule(
+        id="dns.bogon",
+        when=_all_false,
+        mechanism="dns.bogon",
+        because="the machine's own resolver gives an address that no public service has",
     ),
-    (
-        "dns.denied",
-        "dns.nxdomain",
-        _is_denied,
-        "the machine's own resolver says that the name does not exist; others resolve it",
+    _Rule(
+        id="dns.denied",
+        when=_is_denied,
+        mechanism="dns.nxdomain",
+        because="the machine's own resolver says that the name does not exist; others resolve it",
     ),
-    (
-        "dns.refused",
-        "dns.refused",
-        _is_refused,
-        "the machine's own resolver refuses the name; others resolve it",
+    _Rule(
+        id="dns.refused",
+        when=_is_refused,
+        mechanism="dns.refused",
+        because="the machine's own resolver refuses the name; others resolve it",
     ),
-    (
-        "dns.unanswered",
-        "dns.dropped",
-        _is_unanswered,
-        "the machine's own resolver does not answer for this name and answers for others",
+    _Rule(
+        id="dns.unanswered",
+        when=_is_unanswered,
+        mechanism="dns.dropped",
+        because="the machine's own resolver does not answer for this name and answers for others",
     ),
 )
 
@@ -152,9 +160,11 @@ def tampering(resolution: Resolution, chains: Sequence[Chain], system: Resolver)
     """Whether this name was tampered with, or leads the machine's own programs nowhere."""
     if not system.well:
         return None
-    for rule, mechanism, matches, because in _RULES:
-        if matches(resolution, system):
-            return Tampering(mechanism=mechanism, rule=rule, because=because, evidence=resolution.evidence)
+    for rule in _RULES:
+        if rule.when(resolution, system):
+            return Tampering(
+                mechanism=rule.mechanism, rule=rule.id, because=rule.because, evidence=resolution.evidence
+            )
     false = _false_tries(resolution, chains)
     if false or (resolution.system_ips and resolution.system_ips <= system.false):
         return Tampering(

@@ -136,7 +136,8 @@ class _Court:
         untried = {m.group for m in measurements if m.vital and m.at == "endpoint"} - groups.keys()
         if untried and together.state == "reachable":
             # What works beside it says nothing of what the purpose lives from.
-            because = f"no address of {', '.join(sorted(untried))} was tried over this address family"
+            names = ", ".join(sorted(untried))
+            because = f"no address of {names} was tried over this address family"
             return Conclusion(state="not_tested", rule="none.vital", because=because)
         return together
 
@@ -295,22 +296,23 @@ def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusi
     evidence = tuple(i for c in conclusions for i in c.evidence)
     cut = _first(conclusions, "blocked")
     if cut is not None:
-        return replace(cut, state="degraded", because=_partly(groups, cut), partly=_lost(groups))
+        return replace(_partly(groups, cut), state="degraded")
     impaired = _first(conclusions, "degraded")
     if impaired is not None:
         return replace(impaired, partly=_lost(groups))
     lost = _first(conclusions, "unreachable")
     if lost is not None:
-        return replace(lost, because=_partly(groups, lost), partly=_lost(groups))
+        return _partly(groups, lost)
     # Proved is what the purpose lives from: a certificate of a helper host says nothing about the chat server.
     core = [c for name, c in groups.items() if name in vital]
     proved = all(c.identity for c in core) if core else any(c.identity for c in conclusions)
     return replace(works, identity=proved, evidence=evidence)
 
 
-def _partly(groups: dict[str, Conclusion], worst: Conclusion) -> str:
-    names = [name for name, c in groups.items() if c.state == worst.state]
-    return f"partly: {', '.join(names)} of {len(groups)} ({worst.because})"
+def _partly(groups: dict[str, Conclusion], worst: Conclusion) -> Conclusion:
+    names = ", ".join(name for name, c in groups.items() if c.state == worst.state)
+    count = len(groups)
+    return replace(worst, because=f"partly: {names} of {count} ({worst.because})", partly=_lost(groups))
 
 
 def _lost(groups: dict[str, Conclusion]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def test_a_machine_that_is_set_up_has_nothing_to_mend(tmp_path: Path) -> None:
     Queue(tmp_path).add(run_file(tmp_path / "results"))
     found = examined(tmp_path)
 
-    assert (found["consent"].state, found["consent"].says) == ("ok", "default tests")
+    assert (found["consent"].state, found["consent"].says) == ("ok", "agreed to the default tests")
     assert (found["queue"].says, found["queue"].fix) == ("1 wait to be sent, 0 were refused", "probe upload")
     assert found["results"].says.startswith("1 runs in ")
 

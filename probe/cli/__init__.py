@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from probe.language import said
+
 app = typer.Typer(
     name="probe",
     no_args_is_help=True,
@@ -75,6 +77,6 @@ def main() -> None:
 
 
 def fail(sentence: str, code: int = 2) -> "typer.Exit":
-    """Say one sentence on stderr; the caller raises what this returns."""
-    sys.stderr.write(f"probe: {sentence}\n")
+    """Say one sentence on stderr, in the reader's language if it is translated; the caller raises what this returns."""
+    sys.stderr.write(f"probe: {said(sentence)}\n")
     return typer.Exit(code)

@@ -100,9 +100,9 @@ def record(
     try:
         consent.keep(asking.home, agreed)
     except OSError as error:
-        sys.stderr.write(
-            f"probe: {consent.path(asking.home)}: cannot be written ({error.strerror}); you will be asked again\n"
-        )
+        from probe.cli import consent_words as words
+
+        sys.stderr.write(f"probe: {words.not_written(consent.path(asking.home), str(error.strerror))}\n")
     return agreed
 
 

@@ -9,21 +9,22 @@ from rich.text import Text
 from probe.cli import words
 from probe.cli.report import cell
 from probe.cli.terminal import console
+from probe.language import N_, _, apart
 from probe.model import Judgement, Purpose, Verdict
 
 # Mechanisms in words, the first one whose beginning fits; those that are not here are said by their own name. What is
 # in braces is a number that the verdict's reason gives before that word.
 _MECHANISMS = (
-    ("media.cut", "media cut after {packets} packets"),
-    ("media.dropped", "media of its shape vanishes"),
-    ("stun.dropped.payload", "STUN vanishes"),
-    ("noise.impersonated", "somebody else answers in its place"),
-    ("mtproto.impersonated", "somebody else answers in its place"),
-    ("mtproto.cut", "cut off after its first answer"),
-    ("tls.reset.name", "its name in TLS is answered by a reset"),
-    ("dns.nxdomain", "the resolver denies its name"),
+    ("media.cut", N_("media cut after {packets} packets")),
+    ("media.dropped", N_("media of its shape vanishes")),
+    ("stun.dropped.payload", N_("STUN vanishes")),
+    ("noise.impersonated", N_("somebody else answers in its place")),
+    ("mtproto.impersonated", N_("somebody else answers in its place")),
+    ("mtproto.cut", N_("cut off after its first answer")),
+    ("tls.reset.name", N_("its name in TLS is answered by a reset")),
+    ("dns.nxdomain", N_("the resolver denies its name")),
 )
-_PURPOSES: tuple[tuple[Purpose, str], ...] = (("messaging", "messages"), ("calls", "calls"))
+_PURPOSES: tuple[Purpose, ...] = ("messaging", "calls")
 
 
 def show_beside(networks: Sequence[tuple[str, Judgement]]) -> None:
@@ -44,12 +45,12 @@ def _table(name: str, judgement: Judgement, *, first: bool) -> Table:
         title=name, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
     )
     if first:
-        made.add_column("service", no_wrap=True)
-    for _, word in _PURPOSES:
-        made.add_column(word, no_wrap=True)
+        made.add_column(apart(_("service")), no_wrap=True)
+    for purpose in _PURPOSES:
+        made.add_column(apart(words.purpose(purpose)), no_wrap=True)
     for service, verdicts in judgement.services.items():
-        cells = [cell(purpose, verdicts.get(purpose)) for purpose, _ in _PURPOSES]
-        made.add_row(*([Text(words.plain(service))] if first else []), *cells)
+        cells = [cell(purpose, verdicts.get(purpose)) for purpose in _PURPOSES]
+        made.add_row(*([Text(apart(words.plain(service)))] if first else []), *cells)
     return made
 
 
@@ -58,15 +59,21 @@ def differences(networks: Sequence[tuple[str, Judgement]]) -> list[str]:
     sentences = []
     services = dict.fromkeys(service for _, judgement in networks for service in judgement.services)
     for service in services:
-        for purpose, word in _PURPOSES:
+        for purpose in _PURPOSES:
             found = [
                 (name, verdict)
                 for name, judgement in networks
                 if (verdict := judgement.services.get(service, {}).get(purpose)) is not None
             ]
             if len({verdict.state for _, verdict in found}) > 1:
-                sentences.append(f"{words.plain(service)}, {word}: {_fates(purpose, found)}.")
-    return sentences or ["No difference between these networks."]
+                sentences.append(
+                    _("{service}, {purpose}: {fates}.").format(
+                        service=words.plain(service),
+                        purpose=words.purpose(purpose),
+                        fates=_fates(purpose, found),
+                    )
+                )
+    return sentences or [_("No difference between these networks.")]
 
 
 def _fates(purpose: str, found: Sequence[tuple[str, Verdict]]) -> str:
@@ -74,14 +81,17 @@ def _fates(purpose: str, found: Sequence[tuple[str, Verdict]]) -> str:
     for name, verdict in found:
         how = f" ({mechanism(verdict)})" if verdict.mechanism else ""
         by_fate.setdefault(f"{words.state(purpose, verdict)}{how}", []).append(f'"{words.plain(name)}"')
-    return "; ".join(f"{fate} on {' and '.join(names)}" for fate, names in by_fate.items())
+    return "; ".join(
+        _("{fate} on {networks}").format(fate=fate, networks=_(" and ").join(names))
+        for fate, names in by_fate.items()
+    )
 
 
 def mechanism(verdict: Verdict) -> str:
     """A verdict's mechanism as people say it, or its own name."""
     own = verdict.mechanism or ""
-    said = next((word for beginning, word in _MECHANISMS if own.startswith(beginning)), own)
-    for thing in re.findall(r"\{(\w+)\}", said):
+    text = next((_(word) for beginning, word in _MECHANISMS if own.startswith(beginning)), words.plain(own))
+    for thing in re.findall(r"\{(\w+)\}", text):
         number = re.search(rf"(\d+) {thing}", verdict.because)
-        said = said.replace(f"{{{thing}}}", number[1] if number else "some")
-    return words.plain(said)
+        text = text.replace(f"{{{thing}}}", number[1] if number else _("some"))
+    return text

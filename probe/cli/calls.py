@@ -110,10 +110,8 @@ def _tell_of_loops(catalogue: "Catalogue", chosen: "tuple[Service, ...]", option
     cost = placing.cost(loops, catalogue)
     if cost.octets:
         said = _said(cost)
-        sys.stderr.write(
-            f"probe: calls to yourself go through {loops[0].host}, about {said['minutes']} and"
-            f" {said['megabytes']} each way.\n"
-        )
+        text = _("calls to yourself go through {host}, about {minutes} and {megabytes} each way.")
+        sys.stderr.write(f"probe: {text.format(host=loops[0].host, **said)}\n")
 
 
 def _shown(url: str) -> str:
@@ -132,6 +130,6 @@ def _remember(home: Path, host: str) -> None:
     try:
         consent.keep(home, msgspec.structs.replace(kept, far_ends=(*kept.far_ends, host)))
     except OSError as error:
-        sys.stderr.write(
-            f"probe: {consent.path(home)}: cannot be written ({error.strerror}); you will be asked again\n"
-        )
+        from probe.cli.consent_words import not_written
+
+        sys.stderr.write(f"probe: {not_written(consent.path(home), str(error.strerror))}\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Configs, Home, Json, Results, app, fail
+from probe.language import _, _n
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,21 +117,24 @@ def show(json: Json = False, home: Home = None) -> None:
         told = msgspec.to_builtins(kept) | {"tests": kept.tests, "keys": keys.networks(where)}
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
         return
-    given = f", given {kept.given:%Y-%m-%d}" if kept.given else ""
+    from rich.cells import set_cell_size
+
+    given = ", " + _("given {date}").format(date=f"{kept.given:%Y-%m-%d}") if kept.given else ""
     for name, value in (
-        ("tests", f"{kept.tests}{given}"),
-        ("test calls to", ", ".join(kept.far_ends) or "nobody"),
-        ("results to", ", ".join(kept.collectors) or "nobody"),
-        ("country", kept.country or "not said"),
-        ("keys for", _networks(keys.networks(where))),
+        (_("tests"), f"{kept.tests}{given}"),
+        (_("test calls to"), ", ".join(kept.far_ends) or _("nobody")),
+        (_("results to"), ", ".join(kept.collectors) or _("nobody")),
+        (_("country"), kept.country or _("not said")),
+        (_("keys for"), _networks(keys.networks(where))),
     ):
-        sys.stdout.write(f"{name:14} {value}\n")
+        sys.stdout.write(f"{set_cell_size(name, 18)} {value}\n")
 
 
 def _networks(names: "list[str]") -> str:
     known = [name for name in names if not name.startswith("unknown-")]
     unknown = len(names) - len(known)
-    return ", ".join([*known, *([f"{unknown} runs on unknown networks"] if unknown else [])]) or "no network"
+    text = _n("{count} run on an unknown network", "{count} runs on unknown networks", unknown)
+    return ", ".join([*known, *([text.format(count=unknown)] if unknown else [])]) or _("no network")
 
 
 @consent_app.command(epilog="Examples:  probe consent withdraw  |  probe consent withdraw --erase --yes")
@@ -172,9 +176,12 @@ def withdraw(
 
         sys.stdout.buffer.write(msgspec.json.encode({"timers": stopped, "erased": erased}) + b"\n")
         return
-    timers = f"; stopped: {', '.join(stopped)}" if stopped else ""
-    gone = f"; {erased} files erased" if erased else ""
-    sys.stdout.write(f"Withdrawn: nothing is measured or sent without asking you again{timers}{gone}.\n")
+    sys.stdout.write(_("Withdrawn: nothing is measured or sent without asking you again.") + "\n")
+    if stopped:
+        sys.stdout.write(_("Stopped: {timers}").format(timers=", ".join(stopped)) + "\n")
+    if erased:
+        text = _n("{count} file erased", "{count} files erased", erased)
+        sys.stdout.write(text.format(count=erased) + "\n")
 
 
 @consent_app.command(epilog="Examples:  probe consent forget  |  probe consent forget --network RU-AS64500")
@@ -206,7 +213,10 @@ def forget(
 
         sys.stdout.buffer.write(msgspec.json.encode({"forgotten": gone}) + b"\n")
     else:
-        sys.stdout.write(f"Forgotten: {', '.join(gone) or 'there was no key'}\n")
+        text = (
+            _("Forgotten: {keys}").format(keys=", ".join(gone)) if gone else _("There was no key to forget.")
+        )
+        sys.stdout.write(f"{text}\n")
 
 
 def _stop_timers(home: "Path") -> list[str]:
@@ -235,7 +245,7 @@ def _erase(home: "Path", results: "Path") -> int:
             erased = queue.erase() + len(keys.forget(home))
     except Busy:
         raise fail(
-            "consent is withdrawn; an upload is just ending, so say --erase again in a minute", 1
+            _("consent is withdrawn; an upload is just ending, so say --erase again in a minute"), 1
         ) from None
     for path in results.glob("*.jsonl"):
         durable.remove(path)

@@ -138,5 +138,13 @@ def question_erase() -> str:
     return _("Erase results, the queue with runs that were not sent, receipts and keys?")
 
 
+def not_written(path: Path, reason: str) -> str:
+    """Where an agreement cannot be kept."""
+    return _("{path}: cannot be written ({reason}); you will be asked again").format(path=path, reason=reason)
+
+
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, 79)
+    """In lines of 79 columns; Chinese letters take two each."""
+    from rich.cells import cell_len
+
+    return textwrap.fill(text, 79 * len(text) // max(cell_len(text), len(text)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Json, app, fail
+from probe.language import _
 
 if TYPE_CHECKING:
     from probe.demo.stage import Act
@@ -35,7 +36,7 @@ def demo(
     from probe.demo.stage import perform
 
     if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise fail(f"{keep}: is not empty; --keep wants a new folder")
+        raise fail(_("{folder}: is not empty; --keep wants a new folder").format(folder=keep))
     with tempfile.TemporaryDirectory(prefix="callreach-") as temporary:
         with several(json) as tell:
             acts = asyncio.run(perform(keep or Path(temporary), tell))
@@ -43,7 +44,8 @@ def demo(
         if not json or html is not None:
             _compare([act.finished.path for act in acts], html or _page(keep))
     if keep is not None and not json:
-        sys.stdout.write(f"Kept. Look closer: probe show --home {keep}/calls-filtered\n")
+        text = _("Kept. Look closer: `probe show --home {folder}`")
+        sys.stdout.write(text.format(folder=keep / "calls-filtered") + "\n")
 
 
 def _page(keep: Path | None) -> Path:

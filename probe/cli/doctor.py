@@ -5,8 +5,15 @@ import sys
 import typer
 
 from probe.cli import Configs, Home, Json, Results, app, fail
+from probe.language import N_, _, said
 
 _MARKS = {"ok": "ok", "missing": "--", "wrong": "!!"}
+_NAMES = {
+    "home": N_("home"), "results": N_("results"), "catalogue": N_("catalogue"), "clock": N_("clock"),
+    "consent": N_("consent"), "queue": N_("queue"), "uploads": N_("uploads"), "calls": N_("calls"),
+    "timer": N_("timer"), "power": N_("power"),
+}  # fmt: skip
+_FILLED_IN = (N_("yes"), N_("no"), N_("nothing tells"), N_("naming networks from a file of yours"))
 
 
 @app.command(
@@ -32,8 +39,11 @@ def doctor(json: Json = False, configs: Configs = None, results: Results = None,
 
         sys.stdout.buffer.write(msgspec.json.encode(findings) + b"\n")
     else:
+        from rich.cells import set_cell_size
+
         for one in findings:
-            sys.stdout.write(f"{_MARKS[one.state]}  {one.name:10} {one.says}\n")
+            name = set_cell_size(_(_NAMES.get(one.name, one.name)), 11)
+            sys.stdout.write(f"{_MARKS[one.state]}  {name} {said(one.says)}\n")
             if one.fix:
-                sys.stdout.write(f"    {'':10} > {one.fix}\n")
+                sys.stdout.write(f"    {'':11} > {said(one.fix)}\n")
     raise typer.Exit(1 if any(one.state == "wrong" for one in findings) else 0)

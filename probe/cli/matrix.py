@@ -12,6 +12,7 @@ from rich.text import Text
 from probe.cli import words
 from probe.cli.beside import mechanism
 from probe.cli.terminal import console
+from probe.language import N_, _, _n, apart, in_english
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,13 +21,8 @@ if TYPE_CHECKING:
     from probe.analysis.compare import Column, Comparison, Entry
     from probe.analysis.sources import Gathered
 
-_PURPOSES = (("messaging", "messages"), ("calls", "calls"))
+_PURPOSES = ("messaging", "calls")
 _ABREAST = 5  # columns that a terminal has room for
-_BY = {
-    "asn": ("network", "networks"), "country": ("country", "countries"), "label": ("label", "labels"),
-    "kind": ("kind of network", "kinds of network"), "family": ("address family", "address families"),
-    "day": ("day", "days"),
-}  # fmt: skip
 
 
 def show(comparison: "Comparison", claimed: "list[Claim] | None", gathered: "Gathered") -> None:
@@ -35,15 +31,19 @@ def show(comparison: "Comparison", claimed: "list[Claim] | None", gathered: "Gat
     out.print(_head(comparison))
     _print_claims(out, claimed)
     names = _names(comparison.columns)
-    for purpose, word in _PURPOSES:
+    for purpose in _PURPOSES:
         entries = {(e.service, e.key): e for e in comparison.entries if e.purpose == purpose}
         if any(entry.units for entry in entries.values()):
             for start in range(0, len(comparison.columns), _ABREAST):
-                out.print(_table(word, entries, comparison.columns[start : start + _ABREAST], names))
+                out.print(
+                    _table(
+                        words.purpose(purpose), entries, comparison.columns[start : start + _ABREAST], names
+                    )
+                )
     for sentence in differences(comparison):
         out.print(sentence)
     if any(entry.units and not entry.enough for entry in comparison.entries):
-        out.print(Text(_FEW, style="dim"))
+        out.print(Text(_(_FEW), style="dim"))
     for sentence in left_out(gathered):
         out.print(Text(sentence, style="yellow"))
 
@@ -61,13 +61,13 @@ def _print_claims(out: "Console", claimed: "list[Claim] | None") -> None:
         if claim.sure:
             out.print(Text("  " + words.plain(" ".join(grounds(claim))), style="dim"))
     if not said:
-        out.print(Text(_NO_CLAIM, style="dim"))
+        out.print(Text(_(_NO_CLAIM), style="dim"))
 
 
-_NO_CLAIM = (
+_NO_CLAIM = N_(
     "Nothing is claimed of these networks: either all is well, or too few households measured for too short."
 )
-_FEW = (
+_FEW = N_(
     "In brackets: seen by fewer than two vantage points or in fewer than five hours, so this is what these runs saw"
     " and not yet a finding about the network."
 )
@@ -76,9 +76,23 @@ _FEW = (
 def _head(comparison: "Comparison") -> str:
     first = min(column.first for column in comparison.columns)
     last = max(column.last for column in comparison.columns)
-    when = f"{first:%Y-%m-%d}" + (f" to {last:%Y-%m-%d}" if last.date() > first.date() else "")
-    runs, columns = comparison.runs, len(comparison.columns)
-    return f"{runs} run{'s' * (runs != 1)}, {columns} {_BY[comparison.by][columns != 1]}, {when} (UTC)"
+    when = f"{first:%Y-%m-%d}"
+    if last.date() > first.date():
+        when = _("{first} to {last}").format(first=when, last=f"{last:%Y-%m-%d}")
+    runs = _n("{count} run", "{count} runs", comparison.runs).format(count=comparison.runs)
+    return f"{runs}, {_abreast(comparison.by, len(comparison.columns))}, {when} (UTC)"
+
+
+def _abreast(by: str, count: int) -> str:
+    """What stands side by side, and how many of it."""
+    return {
+        "asn": _n("{count} network", "{count} networks", count),
+        "country": _n("{count} country", "{count} countries", count),
+        "label": _n("{count} label", "{count} labels", count),
+        "kind": _n("{count} kind of network", "{count} kinds of network", count),
+        "family": _n("{count} address family", "{count} address families", count),
+        "day": _n("{count} day", "{count} days", count),
+    }[by].format(count=count)
 
 
 def _names(columns: "Sequence[Column]") -> dict[str, str]:
@@ -91,12 +105,12 @@ def _table(
     word: str, entries: "dict[tuple[str, str], Entry]", columns: "Sequence[Column]", names: dict[str, str]
 ) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    made.add_column(word, no_wrap=True)
+    made.add_column(apart(word), no_wrap=True)
     for column in columns:
-        made.add_column(names[column.key], overflow="fold")
-    for service in dict.fromkeys(service for service, _ in entries):
+        made.add_column(apart(names[column.key]), overflow="fold")
+    for service in dict.fromkeys(service for service, _key in entries):
         found = [entries.get((service, column.key)) for column in columns]
-        made.add_row(Text(words.plain(service)), *map(_cell, found))
+        made.add_row(Text(apart(words.plain(service))), *map(_cell, found))
     return made
 
 
@@ -105,26 +119,33 @@ def _cell(entry: "Entry | None") -> Text:
         return Text("-", style="dim")
     said = words.state(entry.purpose, entry.verdict)
     if entry.since is not None:
-        said += f" since {entry.since:%d %b}"
+        said = _("{state} since {date}").format(state=said, date=f"{entry.since:%Y-%m-%d}")
     elif 0 < entry.bad < entry.units:
-        said += f" ({entry.bad} of {entry.units} fail)"
+        said = _("{state} ({bad} of {all} fail)").format(state=said, bad=entry.bad, all=entry.units)
     said = f"[{said}]" if entry.units and not entry.enough else said
-    return Text(said, style=words.COLOURS.get(entry.state, ""))
+    return Text(apart(said), style=words.COLOURS.get(entry.state, ""))
 
 
 def differences(comparison: "Comparison") -> list[str]:
     """One sentence for each service and purpose that does not fare alike everywhere."""
     names = _names(comparison.columns)
     sentences = []
-    for purpose, word in _PURPOSES:
+    for purpose in _PURPOSES:
         for service in dict.fromkeys(e.service for e in comparison.entries):
             found = [
                 e for e in comparison.entries if (e.service, e.purpose) == (service, purpose) and e.units
             ]
             if len({(e.state, e.since is None) for e in found}) > 1:
-                sentences.append(f"{words.plain(service)}, {word}: {_fates(found, names)}.")
+                text = _("{service}, {purpose}: {fates}.")
+                sentences.append(
+                    text.format(
+                        service=words.plain(service),
+                        purpose=words.purpose(purpose),
+                        fates=_fates(found, names),
+                    )
+                )
     if not sentences and len(comparison.columns) > 1:
-        return ["No difference between these."]
+        return [_("No difference between these.")]
     return sentences
 
 
@@ -132,25 +153,31 @@ def _fates(entries: "Sequence[Entry]", names: dict[str, str]) -> str:
     by_fate: dict[str, list[str]] = {}
     for entry in entries:
         by_fate.setdefault(_fate(entry), []).append(names[entry.key])
-    return "; ".join(f"{fate} on {', '.join(where)}" for fate, where in by_fate.items())
+    text = _("{fate} on {networks}")
+    return "; ".join(text.format(fate=fate, networks=", ".join(where)) for fate, where in by_fate.items())
 
 
 def _fate(entry: "Entry") -> str:
     how = f" ({mechanism(entry.verdict)})" if entry.mechanism else ""
-    since = f" since {entry.since:%Y-%m-%d %H:00} UTC" if entry.since else ""
-    settled = f" ({entry.because})" if entry.rule.startswith("elsewhere.") else ""
-    return words.plain(f"{words.state(entry.purpose, entry.verdict)}{how}{since}{settled}")
+    fate = words.state(entry.purpose, entry.verdict) + how
+    if entry.since:
+        fate = _("{state} since {date}").format(state=fate, date=f"{entry.since:%Y-%m-%d %H:00} UTC")
+    return f"{fate} ({words.reason(entry.because)})" if entry.rule.startswith("elsewhere.") else fate
 
 
 def left_out(gathered: "Gathered") -> Iterator[str]:
     """What was not read, by name as far as there is room, and what was given twice."""
     found = gathered.left_out
     for one in found.named:
-        yield words.plain(f"left out: {one}")
+        yield _("left out: {what}").format(what=words.plain(str(one)))
     if found.count > len(found.named):
-        yield f"left out: {found.count - len(found.named)} more"
+        yield _("left out: {count} more").format(count=found.count - len(found.named))
     if gathered.twice:
-        yield f"counted once: {gathered.twice} run{'s' * (gathered.twice != 1)} that stood there more than once"
+        yield _n(
+            "counted once: {count} run that stood there more than once",
+            "counted once: {count} runs that stood there more than once",
+            gathered.twice,
+        ).format(count=gathered.twice)
 
 
 def print_json(comparison: "Comparison", claimed: "list[Claim] | None", gathered: "Gathered") -> None:
@@ -166,7 +193,7 @@ def print_json(comparison: "Comparison", claimed: "list[Claim] | None", gathered
         "headlines": headlines(claimed or ()),
         "claims": [_object(claim) for claim in claimed or ()],
         "matrix": [_object(entry) for entry in comparison.entries],
-        "differences": differences(comparison),
+        "differences": _differences_in_english(comparison),
         "layers": [_object(layer) for layer in comparison.layers],
         "left_out": {
             "count": gathered.left_out.count,
@@ -175,6 +202,11 @@ def print_json(comparison: "Comparison", claimed: "list[Claim] | None", gathered
         },
     }
     sys.stdout.buffer.write(msgspec.json.encode(whole) + b"\n")
+
+
+def _differences_in_english(comparison: "Comparison") -> list[str]:
+    with in_english():
+        return differences(comparison)
 
 
 def _object(record: Any) -> dict[str, Any]:

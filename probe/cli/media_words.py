@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from probe.cli.words import plain
 from probe.far_end.talk import StageFacts
+from probe.language import _, in_english
 from probe.media.emodel import Score, other_scales
 from probe.media.quality import Direction, RoundTrip
 from probe.model import Chain, Document, Measurement
@@ -36,43 +38,55 @@ def head(facts: AnyMedia) -> str:
         case MediaFacts():
             return _flow(facts)
         case LoopFacts():
-            return f"call to ourselves through TURN over {facts.over.upper()}"
+            return _("call to ourselves through TURN over {transport}").format(transport=facts.over.upper())
         case ReflectorLoopFacts():
-            return f"through a relay of its own, {facts.answered} of 2 sides registered"
+            return _("through a relay of its own, {count} of 2 sides registered").format(count=facts.answered)
 
 
 def _call(facts: CallFacts) -> str:
     reached = next(
         (
-            f"{name} after {1000 * at:.0f} ms"
-            for name, at in (("media", facts.first_media), ("DTLS", facts.dtls), ("ICE", facts.ice))
+            _("{stage} after {milliseconds} ms").format(stage=name, milliseconds=f"{1000 * at:.0f}")
+            for name, at in ((_("media"), facts.first_media), ("DTLS", facts.dtls), ("ICE", facts.ice))
             if at is not None
         ),
-        "no connection",
+        _("no connection"),
     )
-    hello = f", hello from {facts.hello.sender}" if facts.hello is not None else ""
-    return f"{facts.path} call{hello}, {reached}"
+    call = _("direct call") if facts.path == "direct" else _("{path} call").format(path=facts.path)
+    if facts.hello is None:
+        return f"{call}, {reached}"
+    hello = _("hello from us") if facts.hello.sender == "us" else _("hello from them")
+    return f"{call}, {hello}, {reached}"
 
 
 def _flow(facts: MediaFacts) -> str:
-    worn = f" as {facts.disguise}" if facts.disguise else ""
+    place = f"{facts.transport.upper()} {facts.port}"
+    text = _("{shape} at {place}")
+    if facts.disguise:
+        text = _("{shape} as {disguise} at {place}")
+    said = text.format(shape=plain(facts.shape), disguise=plain(facts.disguise or ""), place=place)
     unanswered = [one.name for one in facts.opening if one.rtt is None]
-    failed = f", {unanswered[0]} unanswered" if unanswered else ""
-    refused = f", refused ({', '.join(facts.refusals)})" if facts.refusals else ""
-    return f"{facts.shape}{worn} at {facts.transport.upper()} {facts.port}{failed}{refused}"
+    if unanswered:
+        said += ", " + _("{name} unanswered").format(name=plain(unanswered[0]))
+    if facts.refusals:
+        said += ", " + _("refused ({what})").format(what=plain(", ".join(facts.refusals)))
+    return said
 
 
 def stage(one: StageFacts) -> str:
     """One stage: loss both ways, round trip, how it would sound."""
-    up = f"up {_loss(one.up, 'sent')}" if one.up is not None else "up unknown"
-    trip = f", {1000 * one.rtt.median:.0f} ms round trip" if one.rtt is not None else ""
-    return f"{one.profile} {up}, down {_loss(one.down, 'answered')}{trip}{_worst(one)}{_sound(one)}"
+    up = _loss(one.up, _("nothing sent")) if one.up is not None else _("unknown")
+    text = _("{profile} up {up}, down {down}")
+    said = text.format(profile=one.profile, up=up, down=_loss(one.down, _("nothing answered")))
+    if one.rtt is not None:
+        said += ", " + _("{milliseconds} ms round trip").format(milliseconds=f"{1000 * one.rtt.median:.0f}")
+    return f"{said}{_worst(one)}{_sound(one)}"
 
 
-def _loss(one: Direction, done: str) -> str:
+def _loss(one: Direction, nothing: str) -> str:
     if not one.sent:
-        return f"nothing {done}"
-    return f"{100 * one.loss:.1f} % lost" if one.arrived else "all lost"
+        return nothing
+    return _("{share} lost").format(share=f"{100 * one.loss:.1f} %") if one.arrived else _("all lost")
 
 
 def _worst(one: StageFacts) -> str:
@@ -83,7 +97,9 @@ def _worst(one: StageFacts) -> str:
         for worst, way in ways
         if worst is not None and way is not None and worst > way.effective_loss() + _MUCH_WORSE
     ]
-    return f", {100 * max(shares):.0f} % not heard in the worst 10 s" if shares else ""
+    if not shares:
+        return ""
+    return ", " + _("{number} % not heard in the worst 10 s").format(number=f"{100 * max(shares):.0f}")
 
 
 def _sound(one: StageFacts) -> str:
@@ -98,11 +114,16 @@ def as_json(document: Document) -> list[dict[str, Any]]:
             "service": measurement.service,
             "target": measurement.target,
             "variant": chain.variant,
-            "test": head(facts),
+            "test": _head_in_english(facts),
             "stages": [_stage_json(one) for one in facts.stages],
         }
         for measurement, chain, facts in tests(document)
     ]
+
+
+def _head_in_english(facts: AnyMedia) -> str:
+    with in_english():
+        return head(facts)
 
 
 def _stage_json(one: StageFacts) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from probe.language import _
 from probe.rounds import Progress
 
 
@@ -20,10 +21,12 @@ def live() -> Iterator[Callable[[Progress], None]]:
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task("looking at the network", total=None)
+        task = bar.add_task(_("looking at the network"), total=None)
 
         def tell(progress: Progress) -> None:
-            what = f"{progress.what[:34]}, at most {progress.seconds_left:.0f} s left"
+            what = _("{what}, at most {seconds} s left").format(
+                what=progress.what[:34], seconds=f"{progress.seconds_left:.0f}"
+            )
             bar.update(task, completed=progress.done, total=progress.total, description=what)
 
         yield tell

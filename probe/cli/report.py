@@ -9,7 +9,8 @@ from rich.text import Text
 
 from probe.cli import media_words, words
 from probe.cli.terminal import console
-from probe.model import Judgement, Run, Verdict
+from probe.language import _, apart
+from probe.model import End, Judgement, Run, Verdict
 from probe.session import Finished
 
 
@@ -65,16 +66,30 @@ def show_table(finished: Finished) -> None:
     services = finished.judgement.services
     out.print(network_line(finished.document.run, finished.judgement))
     for finding in finished.judgement.findings:
-        out.print(Text(f"note: {words.plain(finding.because)}", style="yellow"))
+        out.print(Text(_("note: {text}").format(text=words.reason(finding.because)), style="yellow"))
     out.print(table(services))
     _print_calls(out, finished)
     _print_reasons(out, services)
     end = finished.document.end
     if end is not None:
-        cost = f"{end.seconds:.0f} s, {(end.sent + end.received) / 1000:.0f} kB"
-        short = "" if end.ended == "complete" else f" Ended early ({end.ended}): the rest is not judged."
-        out.print(f"{cost}.{short} Details: probe show {finished.document.run.id[:8]}")
+        out.print(_last_line(end, finished.document.run.id[:8]))
     out.print(Text(str(finished.path), style="dim"), soft_wrap=True)
+
+
+def _last_line(end: End, run: str) -> str:
+    """What it cost, whether it came to its end, and where to read on."""
+    if end.ended == "complete":
+        text = _("{seconds} s, {kilobytes} kB. Details: `probe show {run}`")
+    elif end.ended == "interrupted":
+        text = _(
+            "{seconds} s, {kilobytes} kB. Stopped early: the rest is not judged. Details: `probe show {run}`"
+        )
+    else:
+        text = _(
+            "{seconds} s, {kilobytes} kB. Time was up: the rest is not judged. Details: `probe show {run}`"
+        )
+    size = f"{(end.sent + end.received) / 1000:.0f}"
+    return text.format(seconds=f"{end.seconds:.0f}", kilobytes=size, run=run)
 
 
 def _print_calls(out: Console, finished: Finished) -> None:
@@ -85,16 +100,16 @@ def _print_calls(out: Console, finished: Finished) -> None:
         if chain.variant == "target"
     ]
     if first:
-        out.print(Text("test calls to the far end", style="bold"))
+        out.print(Text(_("test calls to the far end"), style="bold"))
     for measurement, facts in first:
-        who = words.plain(measurement.service or "control")
-        out.print(Text(f"  {who}: {words.plain(media_words.summary(facts))}"))
+        who = words.plain(measurement.service) if measurement.service else _("control")
+        out.print(Text(f"  {who}: {media_words.summary(facts)}"))
 
 
 def _print_reasons(out: Console, services: Mapping[str, Mapping[str, Verdict]]) -> None:
     """Each reason once, below the table."""
     reasons = {
-        words.label(verdict): words.plain(verdict.because)
+        words.label(verdict): words.reason(verdict.because)
         for verdicts in services.values()
         for purpose, verdict in verdicts.items()
         if purpose in ("messaging", "calls") and verdict.state not in ("reachable", "not_tested")
@@ -103,7 +118,7 @@ def _print_reasons(out: Console, services: Mapping[str, Mapping[str, Verdict]]) 
         out.print(Text.assemble((label, "bold"), f": {because}"))
     if any(v.state == "reachable" for verdicts in services.values() for v in verdicts.values()):
         called = any(v.rule == "call.works" for verdicts in services.values() for v in verdicts.values())
-        out.print(Text(words.FOOTNOTE + (words.CALLED if called else words.NO_CALL), style="dim"))
+        out.print(Text(words.footnote(called=called), style="dim"))
 
 
 def network_line(run: Run, judgement: Judgement) -> str:
@@ -114,35 +129,35 @@ def network_line(run: Run, judgement: Judgement) -> str:
         f"AS{vantage.asn} {vantage.as_name}".strip() if vantage.asn else "",
         vantage.country,
     ]
-    where = words.plain(", ".join(part for part in parts if part)) or "unknown network"
-    return f"Network: {where}. Condition: {words.REGIMES[judgement.regime]}."
+    where = words.plain(", ".join(part for part in parts if part)) or _("unknown network")
+    condition = _(words.REGIMES[judgement.regime])
+    return _("Network: {where}. Condition: {condition}.").format(where=where, condition=condition)
 
 
 def table(services: Mapping[str, Mapping[str, Verdict]]) -> Table:
     """Service, messages, calls, and why what is sad is sad."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    made.add_column("service", no_wrap=True)
-    made.add_column("messages", no_wrap=True)
-    made.add_column("calls", no_wrap=True)
-    made.add_column("why", overflow="fold", style="dim")
+    for head in (_("service"), words.purpose("messaging"), words.purpose("calls")):
+        made.add_column(apart(head), no_wrap=True)
+    made.add_column(apart(_("why")), overflow="fold", style="dim")
     for name, verdicts in services.items():
         messaging, calls = verdicts.get("messaging"), verdicts.get("calls")
         cells = (cell("messaging", messaging), cell("calls", calls))
-        made.add_row(words.plain(name), *cells, Text(_why(verdicts)))
+        made.add_row(apart(words.plain(name)), *cells, Text(apart(_why(verdicts))))
     return made
 
 
 def cell(purpose: str, verdict: Verdict | None) -> Text:
     """One verdict as a coloured word."""
     style = words.COLOURS.get(verdict.state, "") if verdict else "dim"
-    return Text(words.state(purpose, verdict), style=style)
+    return Text(apart(words.state(purpose, verdict)), style=style)
 
 
 def _why(verdicts: Mapping[str, Verdict]) -> str:
     """The mechanisms of what does not work; for a service with nothing but a website, how that fared."""
     said = [
-        (word, verdict)
-        for purpose, word in (("messaging", "messages"), ("calls", "calls"))
+        (words.purpose(purpose), verdict)
+        for purpose in ("messaging", "calls")
         if (verdict := verdicts.get(purpose)) is not None
     ]
     sad = [(word, verdict) for word, verdict in said if verdict.state not in ("reachable", "not_tested")]
@@ -152,6 +167,6 @@ def _why(verdicts: Mapping[str, Verdict]) -> str:
     if not sad and all(verdict.state == "not_tested" for _, verdict in said):
         web = verdicts.get("web")
         if web is not None and web.state != "not_tested":
-            return f"its website: {words.state('web', web)}"
+            return _("its website: {state}").format(state=words.state("web", web))
         return words.plain(said[0][1].rule) if said else ""
-    return "; ".join(f"{word} {words.label(verdict)}{words.families(verdict)}" for word, verdict in sad)
+    return "; ".join(f"{word}: {words.label(verdict)}{words.families(verdict)}" for word, verdict in sad)

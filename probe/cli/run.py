@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from probe.cli import Configs, Home, Json, Results, app, fail
+from probe.language import N_, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +21,15 @@ if TYPE_CHECKING:
     from probe.session import Finished
 
 _WARNINGS = {
-    "extended": "extended tests say blocked services' names to unrelated servers. Whoever watches this network may"
-    " notice. Stop now with Ctrl-C if that is not what you want.",
-    "all": "all tests include experimental targets and deliberate triggers: blocked services' names are said to"
-    " unrelated servers. Whoever watches this network may notice. Stop now with Ctrl-C if that is not what you want.",
+    "extended": N_(
+        "extended tests say blocked services' names to unrelated servers. Whoever watches this network may notice."
+        " Stop now with Ctrl-C if that is not what you want."
+    ),
+    "all": N_(
+        "all tests include experimental targets and deliberate triggers: blocked services' names are said to"
+        " unrelated servers. Whoever watches this network may notice. Stop now with Ctrl-C if that is not what you"
+        " want."
+    ),
 }
 
 
@@ -144,7 +150,7 @@ def run(
         _refuse_nothing(catalogue, chosen, options)  # some services are measured with a far end alone
         refuse_if_full(where, catalogue)
         if tests in _WARNINGS:
-            sys.stderr.write(f"probe: {_WARNINGS[tests]}\n")
+            sys.stderr.write(f"probe: {_(_WARNINGS[tests])}\n")
         with _alone(where), _progress(quiet=quiet or json) as progress:
             finished = asyncio.run(
                 _session(catalogue, chosen, options, homes.results(where, results), progress)

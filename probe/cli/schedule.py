@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probe.cli import Home, Json, app, fail
+from probe.language import N_, _, said
 
 if TYPE_CHECKING:
     from probe.schedule.platforms import Recipe
@@ -23,6 +24,17 @@ schedule_app = typer.Typer(
     "  probe schedule status --json  |  probe schedule remove",
 )
 app.add_typer(schedule_app)
+# What the log keeps, in English, of what a call did and why.
+_LOGGED = (
+    N_("measured"), N_("skipped"), N_("failed"), N_("sent"), N_("on battery"), N_("the network is metered"),
+    N_("the data budget is used up"), N_("another one is under way"), N_("a run is under way"), N_("it is not due"),
+    N_("no timer is installed from this home"), N_("complete"), N_("interrupted"),
+)  # fmt: skip
+_NOTES = (
+    N_("It runs while you are logged in; `loginctl enable-linger` lets it run always."),
+    N_("Not tried on a Mac yet; the file follows launchd.plist(5)."),
+    N_("Not tried on Windows yet; the file follows [MS-TSCH]. It runs while you are logged in."),
+)
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -98,16 +110,17 @@ def install(
         if dry_run:
             return
         _require_consent(where)
-        if not yes and not (sys.stdin.isatty() and typer.confirm("Install this?", err=True)):
-            raise fail("nothing was installed; --yes installs without asking")
+        if not yes and not (sys.stdin.isatty() and typer.confirm(_("Install this?"), err=True)):
+            raise fail(_("nothing was installed; --yes installs without asking"))
         put(timer, made, Path.home())
     except (ConfigError, ScheduleError) as error:
         raise fail(str(error)) from None
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}", 1) from None
-    sys.stderr.write(f"Installed and verified: {name} calls every hour, a run is due every {every}.\n")
+    text = _("Installed and verified: {timer} calls every hour, a run is due every {every}.")
+    sys.stderr.write(text.format(timer=name, every=every) + "\n")
     for note in made.notes:
-        sys.stderr.write(f"{note}\n")
+        sys.stderr.write(f"{said(note)}\n")
 
 
 @schedule_app.command(epilog="Examples:  probe schedule status  |  probe schedule status --json")
@@ -148,7 +161,8 @@ def remove(json: Json = False, home: Home = None) -> None:
     if json:
         sys.stdout.write(f'{{"removed": {str(bool(gone)).lower()}}}\n')
     else:
-        sys.stdout.write(f"Removed: {gone[0]}\n" if gone else "There was no timer.\n")
+        text = _("Removed: {timer}").format(timer=gone[0]) if gone else _("There was no timer.")
+        sys.stdout.write(f"{text}\n")
 
 
 @schedule_app.command(
@@ -175,7 +189,7 @@ def tick(
 
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
     else:
-        sys.stdout.write(f"{told.what}{f': {told.reason}' if told.reason else ''}\n")
+        sys.stdout.write(f"{said(told.what)}{f': {said(told.reason)}' if told.reason else ''}\n")
     raise typer.Exit(1 if told.what == "failed" else 0)
 
 
@@ -190,10 +204,9 @@ def _seconds(text: str) -> float:
 
 def _require_consent(home: Path) -> None:
     from probe import consent
-    from probe.toml_file import ConfigError
 
     if consent.read(home).tests == "none":
-        raise ConfigError("consent", "", "nobody agreed to measuring yet; `probe consent` explains and asks")
+        raise fail(_("nobody agreed to measuring yet; `probe consent` explains and asks"))
 
 
 def _show(made: "Recipe", *, json: bool) -> None:
@@ -224,10 +237,15 @@ def _print_status(told: dict[str, Any], *, json: bool) -> None:
         return
     timer: Timer | None = told["timer"]
     if timer is None or not told["installed"]:
-        sys.stdout.write("No timer is installed; `probe schedule install` does.\n")
+        sys.stdout.write(_("No timer is installed; `probe schedule install` does.") + "\n")
     else:
-        due = told["state"].due
-        sys.stdout.write(f"Installed with {timer.backend}, every {timer.every / 3600:g} h")
-        sys.stdout.write(f"; next due after {due:%Y-%m-%d %H:%M} UTC\n" if due else "; due now\n")
+        due, text = told["state"].due, _("Installed with {timer}, every {hours} h; due now")
+        if due:
+            text = _("Installed with {timer}, every {hours} h; next due after {due} UTC")
+        said_due = f"{due:%Y-%m-%d %H:%M}" if due else ""
+        sys.stdout.write(
+            text.format(timer=timer.backend, hours=f"{timer.every / 3600:g}", due=said_due) + "\n"
+        )
     for entry in told["log"]:
-        sys.stdout.write(f"{entry.get('at')}  {entry.get('what')}  {entry.get('reason') or ''}\n")
+        what, reason = said(str(entry.get("what"))), said(entry.get("reason") or "")
+        sys.stdout.write(f"{entry.get('at')}  {what}  {reason}\n")

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Home, Json, Results, app, fail
+from probe.language import N_, _, said
 
 if TYPE_CHECKING:
     from probe.store import Stored
+
+# What may be wrong with a file that is asked for.
+_TOLD = (
+    N_("{folder}: there are no runs here yet; `probe run` makes one"), N_("{folder}: there is no run {name} here"),
+    N_("{path}: line {number}: a second run in one file; only the first is shown"),
+    N_("{path}: there is no run in this file"), N_("{path}: cannot be read ({reason})"),
+)  # fmt: skip
 
 
 @app.command(
@@ -38,7 +46,7 @@ def show(
     except (ConfigError, StoreError) as error:
         raise fail(str(error)) from None
     for problem in stored.problems:
-        sys.stderr.write(f"probe: {problem}\n")
+        sys.stderr.write(f"probe: {said(problem)}\n")
     _check(stored, service)
     if json:
         _print_json(stored)
@@ -52,9 +60,9 @@ def _check(stored: "Stored", services: list[str] | None) -> None:
     known = {m.service for m in stored.document.measurements if m.service}
     for name in services or ():
         if name not in known:
-            raise fail(
-                f"{stored.path}: {name}: this service was not measured; there are {', '.join(sorted(known))}"
-            )
+            text = _("{path}: {service}: this service was not measured; there are {services}")
+            services_known = ", ".join(sorted(known))
+            raise fail(text.format(path=stored.path, service=name, services=services_known))
 
 
 def _print_json(stored: "Stored") -> None:

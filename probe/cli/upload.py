@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probe.cli import Configs, Home, Json, Results, app, fail
+from probe.language import N_, _, said
 
 if TYPE_CHECKING:
     from probe.upload.deliver import Delivery
+
+# Collectors' words as receipts keep them, and what is said of deletions.
+_WORDS = (
+    N_("kept"), N_("kept aside"), N_("refused"), N_("deleted"), N_("was not sent"),
+    N_("is not among the collectors now"), N_("its key was forgotten, so nobody can prove any more that it is yours"),
+)  # fmt: skip
 
 
 @app.command(
@@ -79,7 +86,7 @@ def upload(
             return
         delivery = this.deliver(runs or [], everything=everything, quiet=json)
     except Busy:
-        raise fail("another upload is under way", 1) from None
+        raise fail(_("another upload is under way"), 1) from None
     except (ConfigError, QueueError, KeyFileError) as error:
         raise fail(str(error)) from None
     except OSError as error:
@@ -90,7 +97,7 @@ def upload(
 
 def _print(delivery: "Delivery", *, json: bool) -> None:
     for problem in delivery.problems:
-        sys.stderr.write(f"probe: {problem}\n")
+        sys.stderr.write(f"probe: {said(problem)}\n")
     told = {
         "kept": delivery.said("kept"),
         "kept_aside": delivery.said("kept aside"),
@@ -101,9 +108,13 @@ def _print(delivery: "Delivery", *, json: bool) -> None:
     if json:
         _print_json(told | {"runs": delivery.outcomes})
         return
-    aside = f", {told['kept_aside']} kept aside" if told["kept_aside"] else ""
-    refused = f", {told['refused']} refused" if told["refused"] else ""
-    sys.stdout.write(f"{told['kept']} kept by collectors{aside}{refused}, {told['waiting']} waiting\n")
+    counted = [_("{count} kept by collectors").format(count=told["kept"])]
+    if told["kept_aside"]:
+        counted.append(_("{count} kept aside").format(count=told["kept_aside"]))
+    if told["refused"]:
+        counted.append(_("{count} refused").format(count=told["refused"]))
+    counted.append(_("{count} waiting").format(count=told["waiting"]))
+    sys.stdout.write(", ".join(counted) + "\n")
 
 
 def _list(told: dict[str, Any], *, json: bool) -> None:
@@ -111,13 +122,14 @@ def _list(told: dict[str, Any], *, json: bool) -> None:
         _print_json(told)
         return
     for run in told["waiting"]:
-        sys.stdout.write(f"{run}  waits\n")
+        sys.stdout.write(f"{run}  {_('waits')}\n")
     for outcome in told["outcomes"]:
         why = f": {outcome.reason}" if outcome.reason else ""
-        signed = ", receipt verified" if outcome.verified else ""
-        sys.stdout.write(
-            f"{outcome.run}  {outcome.word} by {outcome.collector} at {outcome.at:%Y-%m-%d %H:%M}{signed}{why}\n"
-        )
+        signed = ", " + _("receipt verified") if outcome.verified else ""
+        at = f"{outcome.at:%Y-%m-%d %H:%M}"
+        text = _("{word} by {collector} at {time}")
+        told_so = text.format(word=said(outcome.word), collector=outcome.collector, time=at)
+        sys.stdout.write(f"{outcome.run}  {told_so}{signed}{why}\n")
 
 
 def _deleted(told: list[dict[str, str]], *, json: bool) -> None:
@@ -125,7 +137,7 @@ def _deleted(told: list[dict[str, str]], *, json: bool) -> None:
         _print_json({"runs": told})
     else:
         for one in told:
-            sys.stdout.write(f"{one['run']}  {one['collector']}: {one['said']}\n")
+            sys.stdout.write(f"{one['run']}  {one['collector']}: {said(one['said'])}\n")
 
 
 def _print_json(told: object) -> None:

@@ -14,6 +14,7 @@ import typer
 from probe import consent, store
 from probe.catalogue import Collector, Settings
 from probe.cli import fail
+from probe.language import _, said
 from probe.lock import held
 from probe.net import SystemNet
 from probe.toml_file import ConfigError, read, text
@@ -131,7 +132,7 @@ class Upload:
                     request = opened.request(one)
                     _show(request, one, json=json)
         if not waiting:
-            sys.stderr.write("probe: nothing waits to be sent\n")
+            sys.stderr.write(f"probe: {_('nothing waits to be sent')}\n")
 
     def _look(self, run: str) -> Waiting:
         return (
@@ -228,7 +229,8 @@ def _check(collector: Collector) -> None:
 
 def _tell(outcome: Outcome) -> None:
     why = f": {outcome.reason}" if outcome.reason else ""
-    sys.stderr.write(f"{outcome.run}  {outcome.word} by {outcome.collector}{why}\n")
+    text = _("{word} by {collector}").format(word=said(outcome.word), collector=outcome.collector)
+    sys.stderr.write(f"{outcome.run}  {text}{why}\n")
 
 
 def _show(request: "httpx.Request", one: Waiting, *, json: bool) -> None:
@@ -247,9 +249,8 @@ def _show(request: "httpx.Request", one: Waiting, *, json: bool) -> None:
     out.write(f"{request.method} {request.url}\n")
     for name, value in request.headers.raw:
         out.write(f"{name.decode()}: {value.decode()}\n")
-    out.write(
-        f"\n({len(body)} bytes, compressed with zstd; they hold exactly these {len(one.exact)} bytes:)\n"
-    )
+    text = _("({bytes} bytes, compressed with zstd; they hold exactly these {exact} bytes:)")
+    out.write(f"\n{text.format(bytes=len(body), exact=len(one.exact))}\n")
     out.flush()
     out.buffer.write(one.exact + b"\n")
     out.buffer.flush()

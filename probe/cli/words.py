@@ -2,20 +2,22 @@
 
 from typing import TYPE_CHECKING
 
+from probe.language import N_, _, apart, said
 from probe.record import plain as plain
 
 if TYPE_CHECKING:
+    from probe.failure import Failure
     from probe.model import Chain, Observation, Verdict
 
 STATES = {
-    "reachable": "works",
-    "degraded": "impaired",
-    "blocked": "BLOCKED",
-    "likely_blocked": "likely blocked",
-    "unreachable": "unreachable",
-    "down": "down",
-    "inconclusive": "inconclusive",
-    "not_tested": "not tested",
+    "reachable": N_("works"),
+    "degraded": N_("impaired"),
+    "blocked": N_("BLOCKED"),
+    "likely_blocked": N_("likely blocked"),
+    "unreachable": N_("unreachable"),
+    "down": N_("down"),
+    "inconclusive": N_("inconclusive"),
+    "not_tested": N_("not tested"),
 }
 COLOURS = {
     "reachable": "green",
@@ -28,110 +30,147 @@ COLOURS = {
     "not_tested": "dim",
 }
 REGIMES = {
-    "normal": "normal",
-    "offline": "offline",
-    "portal": "sign-in page (captive portal)",
-    "no_udp": "no UDP",
-    "allowlist": "allowlist: only listed addresses pass",
-    "foreign_slow": "foreign traffic slowed",
-    "too_poor": "too poor to judge",
-    "ipv6_broken": "IPv6 broken",
-    "intercepted": "TLS intercepted locally",
-    "clock_wrong": "this machine's clock is wrong",
-    "tunnelled": "VPN or proxy active",
+    "normal": N_("normal"),
+    "offline": N_("offline"),
+    "portal": N_("sign-in page (captive portal)"),
+    "no_udp": N_("no UDP"),
+    "allowlist": N_("allowlist: only listed addresses pass"),
+    "foreign_slow": N_("foreign traffic slowed"),
+    "too_poor": N_("too poor to judge"),
+    "ipv6_broken": N_("IPv6 broken"),
+    "intercepted": N_("TLS intercepted locally"),
+    "clock_wrong": N_("this machine's clock is wrong"),
+    "tunnelled": N_("VPN or proxy active"),
 }
 VARIANTS = {
-    "target": "as the app does it",
-    "again": "once more",
-    "other_name": "with an innocent name",
-    "no_name": "without a name",
-    "other_hello": "with another TLS hello",
-    "name_to_control": "this name at an unrelated server",
-    "other_to_control": "an innocent name there",
-    "other_port": "another port",
-    "classic": "STUN without its cookie",
-    "tcp": "does it answer TCP?",
-    "other_bytes": "a TLS hello instead",
-    "bytes_to_control": "these first bytes at an unrelated server",
-    "other_bytes_to_control": "a plain question there",
-    "as_random": "the same in nobody's bytes",
-    "as_generic": "the same in plain STUN and RTP",
-    "as_cookie": "the same with another STUN cookie",
-    "as_stun": "its STUN alone",
-    "as_port": "the same at another port",
-    "over_tcp": "the same over TCP",
-    "their_hello": "the far end sends the DTLS hello",
-    "by_turn_udp": "through TURN over UDP",
-    "by_turn_tcp": "through TURN over TCP",
-    "by_turn_tls": "through TURN over TLS",
+    "target": N_("as the app does it"),
+    "again": N_("once more"),
+    "other_name": N_("with an innocent name"),
+    "no_name": N_("without a name"),
+    "other_hello": N_("with another TLS hello"),
+    "name_to_control": N_("this name at an unrelated server"),
+    "other_to_control": N_("an innocent name there"),
+    "other_port": N_("another port"),
+    "classic": N_("STUN without its cookie"),
+    "tcp": N_("does it answer TCP?"),
+    "other_bytes": N_("a TLS hello instead"),
+    "bytes_to_control": N_("these first bytes at an unrelated server"),
+    "other_bytes_to_control": N_("a plain question there"),
+    "as_random": N_("the same in nobody's bytes"),
+    "as_generic": N_("the same in plain STUN and RTP"),
+    "as_cookie": N_("the same with another STUN cookie"),
+    "as_stun": N_("its STUN alone"),
+    "as_port": N_("the same at another port"),
+    "over_tcp": N_("the same over TCP"),
+    "their_hello": N_("the far end sends the DTLS hello"),
+    "by_turn_udp": N_("through TURN over UDP"),
+    "by_turn_tcp": N_("through TURN over TCP"),
+    "by_turn_tls": N_("through TURN over TLS"),
 }
 FAILURES = {
-    "timeout": "no answer in time",
-    "refused": "refused",
-    "reset": "reset",
-    "closed": "closed too early",
-    "unreachable": "no way there",
-    "malformed": "not this protocol",
-    "rejected": "answered no",
-    "untrusted": "identity does not check out",
-    "unexpected": "unexpected answer",
-    "silent": "silence",
-    "unsupported": "not possible on this machine",
-    "interrupted": "interrupted",
-    "internal": "error in the probe",
+    "timeout": N_("no answer in time"),
+    "refused": N_("refused"),
+    "reset": N_("reset"),
+    "closed": N_("closed too early"),
+    "unreachable": N_("no way there"),
+    "malformed": N_("not this protocol"),
+    "rejected": N_("answered no"),
+    "untrusted": N_("identity does not check out"),
+    "unexpected": N_("unexpected answer"),
+    "silent": N_("silence"),
+    "unsupported": N_("not possible on this machine"),
+    "interrupted": N_("interrupted"),
+    "internal": N_("error in the probe"),
 }
-FOOTNOTE = (
-    "works: the far end answered and proved who it is. answers: something answered where it should; who, was not"
-    " proved."
-)
-NO_CALL = " No call was placed."
-CALLED = (
-    " media passes: a call of our own was placed, and its media came through both ways for the time tested."
-)
+# What rules put into their reasons, and findings into theirs; `said` finds it here.
+_FILLED_IN = (
+    N_("both ways"), N_("on the way up"), N_("on the way down"), N_("{share} lost"), N_("{rate} kbit/s, {lost}"),
+    N_("this machine changed networks during the run"), N_("this machine lost its network during the run"),
+    N_("this machine slept, or its clock was set, during the run"),
+)  # fmt: skip
+
+
+def footnote(*, called: bool) -> str:
+    """What the best words of the table mean."""
+    if called:
+        return _(
+            "works: the far end answered and proved who it is. answers: something answered where it should; who, was"
+            " not proved. media passes: a call of our own was placed, and its media came through both ways for the"
+            " time tested."
+        )
+    return _(
+        "works: the far end answered and proved who it is. answers: something answered where it should; who, was not"
+        " proved. No call was placed."
+    )
+
+
+def reason(because: str) -> str:
+    """Why, in the reader's language; files keep it in English."""
+    return said(plain(because))
+
+
+def purpose(name: str) -> str:
+    """What a service is used for, as the table's heads say it."""
+    return {"messaging": _("messages"), "calls": _("calls"), "web": _("website")}.get(name, plain(name))
 
 
 def state(purpose: str, verdict: "Verdict | None") -> str:
     """One word or two for a verdict's state, no stronger than what was done."""
     if verdict is None:
-        return STATES["not_tested"]
+        return _word(STATES, "not_tested")
     if verdict.state == "reachable" and verdict.rule == "call.works":
-        return "media passes"
+        return _("media passes")
     if verdict.state == "reachable" and (purpose == "calls" or verdict.identity != "proved"):
-        return "answers"
-    return STATES.get(verdict.state, plain(verdict.state))
+        return _("answers")
+    return _word(STATES, verdict.state)
+
+
+def _word(words: dict[str, str], name: str) -> str:
+    """In the reader's language; a name that only a later version knows is said as it is."""
+    return _(words[name]) if name in words else plain(name)
 
 
 def label(verdict: "Verdict") -> str:
     """A verdict's mechanism, or its rule where the cause stays open; "partly" where the rest works."""
-    said = verdict.mechanism or verdict.rule
-    return plain(f"{said}, partly" if verdict.partly else said)
+    name = plain(verdict.mechanism or verdict.rule)
+    return _("{name}, partly").format(name=name) if verdict.partly else apart(name)
 
 
 def families(verdict: "Verdict") -> str:
     """How the address families differ, if they do."""
     if len(set(verdict.families.values())) < 2:
         return ""
-    said = ", ".join(
-        f"IPv{one} {STATES.get(state, state)}" for one, state in sorted(verdict.families.items())
+    fates = ", ".join(
+        f"IPv{plain(one)} {_word(STATES, state)}" for one, state in sorted(verdict.families.items())
     )
-    return plain(f" ({said})")
+    return f" ({fates})"
 
 
 def why(verdict: "Verdict") -> str:
     """The mechanism and the reason."""
-    because = f"{verdict.mechanism}: {verdict.because}" if verdict.mechanism else verdict.because
-    return plain(because) + families(verdict)
+    mechanism = f"{apart(plain(verdict.mechanism))}: " if verdict.mechanism else ""
+    return mechanism + reason(verdict.because) + families(verdict)
 
 
 def rung(observation: "Observation") -> str:
     """One step in words: what was done, how long it took, how it ended."""
-    took = f"{observation.step} {1000 * observation.seconds:.0f} ms"
+    took = _("{step} {milliseconds} ms").format(
+        step=observation.step, milliseconds=f"{1000 * observation.seconds:.0f}"
+    )
     if observation.failure is None:
-        return f"{took} ok{_learned(observation)}"
-    failure = observation.failure
-    code = f" ({plain(failure.code)})" if failure.code else ""
-    sizes = f", {observation.sent} B sent, {observation.received} B received" if observation.sent else ""
-    return f"{took} {FAILURES.get(failure.kind, failure.kind)}{code}{sizes}{_learned(observation)}"
+        return f"{took} {_('ok')}{_learned(observation)}"
+    failure, sizes = observation.failure, ""
+    if observation.sent:
+        sizes = ", " + _("{sent} B sent, {received} B received").format(
+            sent=observation.sent, received=observation.received
+        )
+    return f"{took} {failed(failure)}{sizes}{_learned(observation)}"
+
+
+def failed(failure: "Failure") -> str:
+    """How it failed, and the peer's own code for it."""
+    code = f" ({apart(plain(failure.code))})" if failure.code else ""
+    return _word(FAILURES, failure.kind) + code
 
 
 def _learned(observation: "Observation") -> str:
@@ -141,23 +180,28 @@ def _learned(observation: "Observation") -> str:
     if observation.step in ("media", "call", "loop", "reflectorloop") and facts is not None:
         from probe.cli.media_words import AnyMedia, summary
 
-        return f" [{plain(summary(facts))}]" if isinstance(facts, AnyMedia) else ""
+        return f" [{summary(facts)}]" if isinstance(facts, AnyMedia) else ""
     if isinstance(facts, Proof):
         return f" [{plain(facts.stage)}]"
-    pinned = ", pinned certificate" if getattr(facts, "pinned", False) else ""
+    pinned = ", " + _("pinned certificate") if getattr(facts, "pinned", False) else ""
     for name in ("status", "identity", "code", "realm", "reached"):
         value = getattr(facts, name, None)
         if value:
-            return f" [{plain(str(value))}{pinned}]"
+            return f" [{apart(plain(str(value)))}{pinned}]"
     answered, sent = getattr(facts, "answered", None), getattr(facts, "sent", None)
     if isinstance(answered, int) and isinstance(sent, int):
         runs = getattr(facts, "answers", "")
-        return plain(f" [{answered} of {sent} answered{f': {runs}' if answered < sent and runs else ''}]")
+        text = _("{answered} of {sent} answered").format(answered=answered, sent=sent)
+        return f" [{text}{f': {plain(runs)}' if answered < sent and runs else ''}]"
     return ""
 
 
 def place(chain: "Chain") -> str:
     """Where a chain went, and who said that address."""
     where = f"[{chain.ip}]" if chain.ip and ":" in chain.ip else chain.ip or chain.host
-    said = f", said by {', '.join(chain.said_by)}" if chain.said_by else ""
-    return plain(f"{where}:{chain.port} ({VARIANTS.get(chain.variant, chain.variant)}{said})")
+    told = (
+        ", " + _("said by {resolvers}").format(resolvers=plain(", ".join(chain.said_by)))
+        if chain.said_by
+        else ""
+    )
+    return f"{apart(plain(f'{where}:{chain.port}'))} ({_word(VARIANTS, chain.variant)}{told})"

@@ -68,7 +68,7 @@ def test_withdrawing_consent_takes_the_timer_out(tmp_path: Path) -> None:
         tmp_path,
     )
 
-    assert "stopped: cron" in done.stdout
+    assert "Stopped: cron" in done.stdout
     assert "no crontab for" in done.stdout
     assert timers.read(tmp_path) is None
 
