@@ -42,7 +42,7 @@ def demo(
             acts = asyncio.run(perform(keep or Path(temporary), tell))
         _print(acts, json=json)
         if not json or html is not None:
-            _compare([act.finished.path for act in acts], html or _page(keep))
+            finale([act.finished.path for act in acts], html or _page(keep))
     if keep is not None and not json:
         text = _("Kept. Look closer: `probe show --home {folder}`")
         sys.stdout.write(text.format(folder=keep / "calls-filtered") + "\n")
@@ -57,11 +57,11 @@ def _page(keep: Path | None) -> Path:
     return Path(tempfile.mkdtemp(prefix="callreach-demo-"), "report.html")
 
 
-def _compare(runs: list[Path], page: Path) -> None:
+def finale(runs: list[Path], page: Path) -> None:
     """Compare the runs as `probe compare` does; say what the report says first, and where it is."""
     from probe.cli.extra import missing_analysis
 
-    if missing_analysis("the comparison and the report of these networks") is not None:
+    if missing_analysis("the comparison of these networks") is not None:
         return
     from probe.analysis.compare import Ask
     from probe.analysis.report.lead import lead

@@ -220,6 +220,19 @@ def test_a_collectors_runs_are_compared_by_whoever_has_a_token(tmp_path: Path) -
     assert rows == (0, f"2 added to {tmp_path / 'rows'}, 0 were there already, 0 left out\n", "")
 
 
+def test_a_report_is_written_beside_what_is_printed(two: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    code, out, err = probe("compare", *two, "--html", page, "--json", "--language", "ru")
+    text = page.read_text(encoding="utf-8")
+
+    assert (code, err) == (0, f"The report: {page}\n")
+    assert json.loads(out)["runs"] == 2
+    assert '<html lang="ru" dir="ltr">' in text
+    assert "В этих замерах сообщения в Paperplane не проходили: 1 из 2 сетей" in text
+    assert "Beta [bold]?[31m" in text
+    assert "\x1b" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -238,3 +251,19 @@ def test_a_collector_that_is_named_wrongly_is_one_sentence(
     assert (code, out) == (2, "")
     assert sentence in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--html", "nowhere/report.html"), "--html: nowhere/report.html cannot be written: no such folder"),
+        (("--html", "."), "--html: . cannot be written: it is a folder"),
+        (("--language", "xx"), "--language: 'xx' is not one of ar, en, es, fa, ru, uk, zh_CN"),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_read(
+    two: list[Path], arguments: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = probe("compare", *two, *arguments)
+
+    assert (code, out, err) == (2, "", f"probe: {sentence}\n")

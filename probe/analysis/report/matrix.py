@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil, floor
 
 from probe.analysis.compare import Column, Comparison, Entry
@@ -12,6 +13,7 @@ from probe.language import _, _n
 
 FEW = 6  # columns that stand side by side with whole words; more become the rows
 SHADES = 10
+LASTS = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def _head(column: Column, names: Mapping[str, str]) -> str:
     return f"{name}, {words.country(column.country)}" if column.country not in ("", column.key) else name
 
 
+def _lasts(entry: Entry) -> bool:
+    """Whether a date is worth naming: what failed in the last hours alone may be over by now."""
+    return entry.since is not None and (2 * entry.bad > entry.units or entry.last - entry.since >= LASTS)
+
+
 def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
     """How a cell is shown."""
     states = words.states()
@@ -108,7 +115,7 @@ def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
     counts = _n("{bad} of {units} hour failed", "{bad} of {units} hours failed", entry.units)
     counts = counts.format(bad=entry.bad, units=entry.units)
     bounds = _("{low}–{high} %").format(low=floor(100 * low), high=ceil(100 * high))
-    since = _("since {day}").format(day=short_day(entry.since)) if entry.since else ""
+    since = _("since {day}").format(day=short_day(entry.since)) if entry.since and _lasts(entry) else ""
     word = states[words.look(entry)]
     places = _n("{count} place", "{count} places", entry.vantages).format(count=entry.vantages)
     spoken = [word, since, counts, _("95-percent interval {bounds}").format(bounds=bounds), places]
