@@ -62,7 +62,7 @@ class Cluster:
     def __init__(self, url: str) -> None:
         """Raises Unanswered where nothing listens at `url` that can be asked."""
         warnings.filterwarnings("ignore", module="pyspark")
-        self._place = url.partition("/;")[0]  # what follows may hold a token
+        self._place = url.partition(";")[0].rstrip("/")  # what follows may hold a token
         self._held: list[DataFrame] = []
         try:
             _reach(url, self._place)
@@ -165,12 +165,13 @@ class Cluster:
         """
         try:
             texts = [file for file in self._files(paths) if not _is_rows(file)]
-            before = [file for file in self._files([into], absent=True) if f"{into}/run/" in file]
+            into = into.absolute()
+            before = [file for file in self._files([into], absent=True) if file.startswith(f"{into}/run/")]
             gone = _told(self._step(partial(worker.look, whole=False), texts))
             keep = partial(
                 worker.keep,
                 gone=frozenset(one["text"] for one in gone),
-                into=into.absolute(),
+                into=into,
                 before=frozenset(before),
             )
             return _added(_told(self._step(keep, texts)))

@@ -148,7 +148,8 @@ def engine_at(url: str | None) -> Iterator[Engine]:
             cluster.close()
     else:
         raise Unanswered(
-            f"--engine: {url!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2
+            f"--engine: {url.partition('//')[0]!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)",
+            2,
         )
 
 
