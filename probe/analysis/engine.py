@@ -147,9 +147,9 @@ def engine_at(url: str | None) -> Iterator[Engine]:
         finally:
             cluster.close()
     else:
+        scheme = url.partition("//")[0]  # what follows may hold a password
         raise Unanswered(
-            f"--engine: {url.partition('//')[0]!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)",
-            2,
+            f"--engine: {scheme!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2
         )
 
 

@@ -22,7 +22,7 @@ def told(url: str | None, folder: Path) -> tuple[Any, Any, Any]:
 
 def test_clickhouse_and_duckdb_agree_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tehran")  # hours and days are UTC wherever one asks
-    large.rows(tmp_path, 3)
+    large.rows(tmp_path, 4)
     mine, theirs = told(None, tmp_path / "rows"), told("chdb://", tmp_path / "rows")
 
     assert_same(mine[0], theirs[0])
