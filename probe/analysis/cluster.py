@@ -33,8 +33,8 @@ from ibis.backends import pyspark  # noqa: E402
 from ibis.expr.types import Table  # noqa: E402
 from ibis.formats.pyarrow import PyArrowData  # noqa: E402
 from pyspark.errors import PySparkException  # noqa: E402
+from pyspark.sql import DataFrame  # noqa: E402
 from pyspark.sql.connect.client import DefaultChannelBuilder  # noqa: E402
-from pyspark.sql.connect.dataframe import DataFrame  # noqa: E402
 from pyspark.sql.connect.session import SparkSession  # noqa: E402
 from pyspark.sql.pandas.types import from_arrow_schema  # noqa: E402
 
@@ -57,12 +57,12 @@ class OnCluster(Gathered):
 class Cluster:
     """A session on a cluster. Close it, and what it keeps there is let go."""
 
-    errors = (PySparkException, grpc.RpcError)
+    errors: tuple[type[Exception], ...] = (PySparkException, grpc.RpcError)
 
     def __init__(self, url: str) -> None:
         """Raises Unanswered where nothing listens at `url` that can be asked."""
         warnings.filterwarnings("ignore", module="pyspark")
-        self._place = url.partition("/;")[0]  # what follows may hold a token
+        self._place = url.partition(";")[0].rstrip("/")  # what follows may hold a token
         self._held: list[DataFrame] = []
         try:
             _reach(url, self._place)
@@ -165,12 +165,13 @@ class Cluster:
         """
         try:
             texts = [file for file in self._files(paths) if not _is_rows(file)]
-            before = [file for file in self._files([into], absent=True) if f"{into}/run/" in file]
+            into = into.absolute()
+            before = [file for file in self._files([into], absent=True) if file.startswith(f"{into}/run/")]
             gone = _told(self._step(partial(worker.look, whole=False), texts))
             keep = partial(
                 worker.keep,
                 gone=frozenset(one["text"] for one in gone),
-                into=into.absolute(),
+                into=into,
                 before=frozenset(before),
             )
             return _added(_told(self._step(keep, texts)))
@@ -202,7 +203,7 @@ class Cluster:
         return Unanswered(f"{self._place}: {_sentence(str(error))}")
 
 
-class _Spark(pyspark.Backend):
+class _Spark(pyspark.Backend):  # type: ignore[misc] # Ibis has no types
     """Ibis's Spark, without the detour of answers through pandas, and with a cache that is found again.
 
     It caches a view: a plan with common table expressions Spark does not know again.

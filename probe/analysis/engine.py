@@ -83,7 +83,7 @@ class _Here:
 
 
 class _DuckDb(_Here):
-    errors = (duckdb.Error,)
+    errors: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def tables(self, gathered: Gathered) -> Tables:
         return opened(gathered.files, self._folder / "spill")
@@ -95,7 +95,7 @@ class _ChDb(_Here):
         from clickhouse_connect.driver.exceptions import Error
 
         super().__init__(folder)
-        self.errors = (Error,)
+        self.errors: tuple[type[Exception], ...] = (Error,)
         settings = {"session_timezone": "UTC", "join_use_nulls": 1}
         self._client = clickhouse_connect.get_client(
             interface="chdb", path=str(folder / "chdb"), settings=settings
@@ -115,7 +115,7 @@ class _ChDb(_Here):
 
 
 def _view(table: str, folder: Path | None) -> str:
-    """A view of the files in a folder, or of nothing. Everything may be null, or ClickHouse would say 1970 for never."""
+    """A view of the files in a folder, or of nothing. All may be null, or ClickHouse would say 1970 for never."""
     kinds = {"string": "Nullable(String)", "int64": "Nullable(Int64)", "double": "Nullable(Float64)",
              "bool": "Nullable(Bool)", "timestamp[ms]": "Nullable(DateTime64(3, 'UTC'))"}  # fmt: skip
     shape = ", ".join(
@@ -147,8 +147,9 @@ def engine_at(url: str | None) -> Iterator[Engine]:
         finally:
             cluster.close()
     else:
+        scheme = url.partition("//")[0]  # what follows may hold a password
         raise Unanswered(
-            f"--engine: {url!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2
+            f"--engine: {scheme!r} is neither {SPARK}host:port (Spark Connect) nor {CHDB} (ClickHouse)", 2
         )
 
 

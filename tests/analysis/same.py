@@ -1,0 +1,61 @@
+"""Every question there is to tables of rows, and whether two engines answered alike."""
+
+import math
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from ibis.expr.types import Table
+
+from probe.analysis import elsewhere, expressions
+from probe.analysis.engine import Tables
+from tests.analysis.runs import asked
+from tests.build import NOON
+
+
+def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
+    """Every question that is asked of tables, in rows."""
+    with (
+        elsewhere.settled(tables.verdict, tables.measurement).cache() as settled,
+        expressions.chosen(settled, by="asn").cache() as chosen,
+    ):
+        questions: dict[str, Table] = {
+            "settled": settled.filter(settled.alone != settled.state),
+            "matrix": expressions.matrix(expressions.units(chosen)),
+            "reasons": expressions.reasons(chosen),
+            "places": expressions.places(chosen),
+            "cells": expressions.cells(chosen),
+            "layers": expressions.layers(tables.observation, by="asn"),
+            "versions": expressions.versions(tables.run),
+            "families": expressions.matrix(
+                expressions.units(expressions.chosen(settled, by="family", since=NOON))
+            ),
+        }
+        return {name: sorted(map(plain, asked(question)), key=str) for name, question in questions.items()}
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without the habits of its engine: the order of what it collected, null for none of it, UTC said or not."""
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted(value) or None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None)
+    if isinstance(value, Decimal):
+        return int(value)
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def assert_same(mine: dict[str, list[dict[str, Any]]], theirs: dict[str, list[dict[str, Any]]]) -> None:
+    """Row by row: counts and texts exactly, floats to 1e-9."""
+    for name, rows in mine.items():
+        assert len(rows) == len(theirs[name]) > 0, name
+        for one, other in zip(rows, theirs[name], strict=True):
+            assert one.keys() == other.keys()
+            for column, value in one.items():
+                close = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+                assert other[column] == close, (name, column)
