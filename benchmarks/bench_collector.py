@@ -221,14 +221,14 @@ def delay(folder: Path, rate: float, seconds: float) -> bool:
 
 def crashes(folder: Path, rounds: int, *, power: bool) -> bool:
     """SIGKILL under load at random moments; with `power`, what was not synced is gone as well."""
-    dice, acknowledged, requests = random.Random(), set[str](), iter(prepare(rounds * 2000))
+    dice, acknowledged = random.Random(), set[str]()
     lost = doubled = 0
     with image(folder) if power else contextlib.nullcontext(folder) as where:
         storage = where / "storage"
         for _ in range(rounds):
             with collector(storage, more="[segments]\noctets = 4_000_000\n") as (pid, port):
                 seen = Seen()
-                some = [request for request, _ in zip(requests, range(2000), strict=False)]
+                some = prepare(1500)  # more than are sent before the kill
                 working = threading.Thread(target=lambda: asyncio.run(flat_out(port, some, 16, seen)))  # noqa: B023
                 working.start()
                 until = time.monotonic() + 30
