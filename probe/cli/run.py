@@ -184,8 +184,10 @@ def check(arguments: "Sequence[str]", home: "Path") -> None:
             "--home and --max-bytes are the timer's to say: schedule install --home, --day-bytes",
         )
     catalogue = load(homes.configs(home, given["configs"]))
-    names = ("only", "tests", "tier", "label", "country", "kind", "budget", "max_bytes")
-    options = _options(*(given[name] for name in names), (given["ipv4"], given["ipv6"]), given["seed"])
+    options = _options(
+        given["only"], given["tests"], given["tier"], given["label"], given["country"], given["kind"],
+        given["budget"], given["max_bytes"], (given["ipv4"], given["ipv6"]), given["seed"],
+    )  # fmt: skip
     chosen = catalogue.select(tuple(given["services"] or ()))
     settings, url = catalogue.settings.far_end, given["far_end"]
     try:
