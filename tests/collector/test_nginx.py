@@ -115,10 +115,8 @@ def test_what_two_collectors_of_one_storage_took_in_is_rolled_and_read_as_one(tm
     me, runs, (token, digest) = Sender(), [new_id() for _ in range(12)], new_token()
     (tmp_path / "token").write_text(token)
     (tmp_path / "root.pem").write_bytes(ROOT.pem)
-    storage, how = (
-        tmp_path / "storage",
-        {"top": f'readers = ["{digest}"]', "more": "[segments]\noctets = 4_000\n"},
-    )
+    storage, small = tmp_path / "storage", "[segments]\noctets = 4_000\n"
+    readers = f'readers = ["{digest}"]'
     environment = os.environ | {
         "XDG_CACHE_HOME": str(tmp_path / "cache"), "SSL_CERT_FILE": str(tmp_path / "root.pem"), "ALL_PROXY": "",
     }  # fmt: skip
@@ -130,8 +128,8 @@ def test_what_two_collectors_of_one_storage_took_in_is_rolled_and_read_as_one(tm
         )  # fmt: skip
 
     with (
-        process(tmp_path, "one", **how) as one,
-        process(tmp_path, "two", **how) as two,
+        process(tmp_path, "one", small, top=readers) as one,
+        process(tmp_path, "two", small, top=readers) as two,
         nginx(tmp_path, [one.port, two.port]) as port,
         httpx.Client(base_url=one.url, trust_env=False) as first,
         httpx.Client(base_url=two.url, trust_env=False) as second,
