@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 from priority import ahead
 
-from probe.analysis import parquet, sources
+from probe.analysis import parquet, rolling
 from probe.analysis.columns import TABLES, schema
 from probe.model import Chain, Document, End, Lookup, Measurement, Observation, Run, Vantage
 from probe.steps import DnsFacts, HttpFacts, TcpFacts
@@ -278,7 +278,7 @@ def conversion(documents: int) -> bool:
         size = sum(path.stat().st_size for path in paths) / documents
         with ahead():
             began = time.perf_counter()
-            done = sources.add(paths, Path(folder, "rows"))
+            done = rolling.add(paths, Path(folder, "rows"))
             seconds = time.perf_counter() - began
         memory = max(
             resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

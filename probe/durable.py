@@ -38,22 +38,22 @@ def _write(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(begun)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def move(path: Path, to: Path) -> None:
     """Move a file to another folder of the same home. Raises OSError."""
     folder(to.parent)
     os.replace(path, to)
-    _sync(to.parent)
-    _sync(path.parent)
+    sync(to.parent)
+    sync(path.parent)
 
 
 def remove(path: Path) -> None:
     """Remove a file; one that is not there is no error. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def folder(path: Path) -> None:
@@ -63,7 +63,7 @@ def folder(path: Path) -> None:
     folder(path.parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def tidy(path: Path) -> None:
@@ -72,8 +72,8 @@ def tidy(path: Path) -> None:
         remove(begun)
 
 
-def _sync(path: Path) -> None:
-    """Put a folder's names on the disk; Windows cannot be asked to, and journals them itself."""
+def sync(path: Path) -> None:
+    """Put a folder's names, or a file's bytes, on the disk; Windows cannot be asked to, and journals them itself."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -5,17 +5,53 @@ import contextlib
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _SLOW = 20.0  # seconds in which a request's head must come
 _LOOKS = 15  # times so long may an answer take that nobody reads
+
+
+class NothingBound(Exception):
+    """No address of `listen` could be bound."""
+
+
+def application(routes: Sequence[BaseRoute], handlers: Mapping[Any, Any]) -> Starlette:
+    """Routes as they are written; `handlers` answer exceptions, by class or status."""
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+class Outside:
+    """Around an application: headers of every answer, and what should not happen, which `trouble` is told of."""
+
+    def __init__(
+        self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]], trouble: Callable[[Exception], None]
+    ) -> None:
+        self._app, self._headers, self._trouble = app, headers, trouble
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - whatever it is, one peer's trouble is not the others'
+            self._trouble(error)
 
 
 @asynccontextmanager

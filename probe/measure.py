@@ -100,7 +100,9 @@ def _under_way(
         far_end_key=options.far_end.key if options.far_end else "",
         turn=placing.turn_server(catalogue.settings.turn, net.utc().timestamp()),
     )
-    max_bytes = options.max_bytes or limits.bytes + media.most_octets
+    max_bytes = limits.bytes + media.most_octets
+    if options.max_bytes is not None:
+        max_bytes = min(max_bytes, options.max_bytes)
     observer = Observer(net, catalogue.settings.pace, supplies, max_bytes=max_bytes, watch=watch)
     return UnderWay(
         catalogue=catalogue,

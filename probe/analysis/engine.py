@@ -15,7 +15,7 @@ import duckdb
 import ibis
 from ibis.expr.types import Table
 
-from probe.analysis import sources
+from probe.analysis import rolling, sources
 from probe.analysis.columns import TABLES, columns, schema
 from probe.analysis.parquet import Files
 from probe.analysis.sources import Added, Gathered
@@ -79,7 +79,7 @@ class _Here:
         return error
 
     def add(self, paths: Sequence[Path], into: Path) -> Added:
-        return sources.add(paths, into)
+        return rolling.add(paths, into)
 
 
 class _DuckDb(_Here):

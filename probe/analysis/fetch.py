@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 import stamina
 
+from probe import durable
 from probe.analysis.sources import SourceError
 from probe.collector.protocol import SEGMENTS, Listing, Sealed
 from probe.lock import Busy, held
@@ -57,8 +58,8 @@ def is_address(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def segments(url: str, token: str, cache: Path, say: Callable[[str], None], *, proxy: str = "") -> list[Path]:
-    """Every sealed segment of a collector, as files under `cache`; `say` is told in a sentence what is fetched.
+def segments(url: str, token: str, cache: Path, say: Callable[[str], None], *, proxy: str = "") -> Path:
+    """A folder under `cache` that holds every sealed segment of a collector; `say` is told in a sentence what comes.
 
     Raises SourceError where somebody has to change something, and NotNow where another time may be better.
     """
@@ -72,13 +73,14 @@ def segments(url: str, token: str, cache: Path, say: Callable[[str], None], *, p
     try:
         with connection(url, proxy=proxy) as http, held(folder / "lock"):
             http.headers["Authorization"] = f"Bearer {token}"
-            return _Collector(url.rstrip("/"), http, folder, say).all()
+            _Collector(url.rstrip("/"), http, folder / "sealed", say).all()
     except Busy:
         raise NotNow(f"{url}: another process is fetching from it just now") from None
     except OSError as error:
         raise SourceError(f"{folder}: segments cannot be kept there ({error.strerror or error})") from None
     except ConfigError as error:
         raise SourceError(str(error)) from None
+    return folder
 
 
 def _patiently() -> Iterable[AbstractContextManager[object]]:
@@ -99,7 +101,8 @@ class _Collector:
     def host(self) -> str:
         return urlsplit(self.url).netloc
 
-    def all(self) -> list[Path]:
+    def all(self) -> None:
+        durable.folder(self.folder)
         for _ in range(_ROUNDS):
             listed = self._list()
             self._announce(listed)
@@ -110,7 +113,7 @@ class _Collector:
             for path in self.folder.glob(f"*{_END}*"):
                 if path not in files:
                     path.unlink()
-            return files
+            return
         raise NotNow(f"{self.host}: its segments change faster than they can be fetched")
 
     def _announce(self, listed: tuple[Sealed, ...]) -> None:

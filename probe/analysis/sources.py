@@ -13,6 +13,7 @@ from probe.analysis.rows import RowError
 
 _TEXTS = (".jsonl", ".json", ".jsonl.zst", ".jsonl.gz", ".jsonl.open")
 _NOT_RUNS = (".sig.jsonl", ".sig.jsonl.zst")  # a collector's signatures stand beside its runs
+BEGUN = ".begun"  # how a folder of rows ends that is not whole yet
 _NAMED = 20  # things left out that are named one by one
 _MUCH = 16 << 20  # bytes from which on a second process is worth its start
 
@@ -54,13 +55,11 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
 
     Raises SourceError for a path that does not exist, and where nothing at all could be read.
     """
-    ready, texts = list[Path](), list[Path]()
     for path in paths:
         if not path.exists():
             raise SourceError(f"{path}: there is no such file or folder")
-        for file in files_in(path):
-            (ready if file.suffix == ".parquet" else texts).append(file)
-    converted = convert(texts, into)
+    ready = [file for path in paths for file in files_in(path) if file.suffix == ".parquet"]
+    converted = convert(texts_of(paths), into)
     left_out = converted.left_out
     files: parquet.Files = {}
     for file in [*ready, *sorted(into.rglob("*.parquet"))]:
@@ -74,6 +73,11 @@ def gather(paths: Sequence[Path], into: Path) -> Gathered:
         raise SourceError(f"{', '.join(map(str, paths))}: no run that can be read is in there{why}")
     files, more = parquet.distinct(files, into / "distinct")
     return Gathered(files, left_out, converted.twice + more)
+
+
+def texts_of(paths: Sequence[Path]) -> list[Path]:
+    """The files of documents that the paths hold."""
+    return [file for path in paths for file in files_in(path) if file.suffix != ".parquet"]
 
 
 def drop_damaged(gathered: Gathered) -> bool:
@@ -104,7 +108,7 @@ def files_in(path: Path) -> Iterator[Path]:
         yield path
         return
     for folder, folders, names in os.walk(path):
-        folders.sort()
+        folders[:] = sorted(one for one in folders if not one.endswith(BEGUN))
         for name in sorted(names):
             if name.endswith(".parquet") or (name.endswith(_TEXTS) and not name.endswith(_NOT_RUNS)):
                 yield Path(folder, name)
@@ -123,26 +127,6 @@ class Added:
         self.runs += other.runs
         self.twice += other.twice
         self.left_out.take(other.left_out)
-
-
-def add(paths: Sequence[Path], into: Path) -> Added:
-    """Turn documents into rows that are kept under `into`, each run once.
-
-    Raises SourceError for a path that does not exist, and where `into` cannot be written.
-    """
-    texts = list[Path]()
-    for path in paths:
-        if not path.exists():
-            raise SourceError(f"{path}: there is no such file or folder")
-        texts += [file for file in files_in(path) if file.suffix != ".parquet"]
-    known = set[str]()
-    for file in sorted((into / "run").rglob("*.parquet")):
-        if parquet.check(file) == "run":
-            known |= parquet.runs(file)
-    try:
-        return convert(texts, into, known)
-    except OSError as error:
-        raise SourceError(f"{into}: rows cannot be written ({error.strerror})") from None
 
 
 def convert(texts: Sequence[Path], into: Path, known: Collection[str] = ()) -> Added:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import app, fail
+from probe.cli.serving import say, until_told
 
 if TYPE_CHECKING:
     from probe.collector.settings import CollectorSettings
@@ -47,7 +48,7 @@ def collect(
 
         made, digest = new_token()
         sys.stdout.write(f"{made}\n")
-        _say(f'readers = ["{digest}"]  # for collector.toml; what is on stdout is for the reader')
+        say(f'readers = ["{digest}"]  # for collector.toml; what is on stdout is for the reader')
         return
     if config is None:
         raise fail("collect needs a file; an example: probe collect --example > collector.toml")
@@ -58,31 +59,14 @@ def collect(
 
 
 def _serve(settings: "CollectorSettings") -> None:
-    import asyncio
-    import signal
-
     try:
         from probe.collector.archive import StorageError
-        from probe.collector.server import NothingBound, serve
+        from probe.collector.server import serve
     except ModuleNotFoundError as error:
         raise fail(
             f"{error.name} is missing; a collector is installed with: pip install '.[collector]'"
         ) from None
-
-    async def until_told() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for sent in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sent, stop.set)
-        await serve(settings, _say, stop)
-
     try:
-        asyncio.run(until_told())
-    except NothingBound:
-        raise fail("no address of `listen` could be used", code=1) from None
+        until_told(lambda say, stop: serve(settings, say, stop))
     except StorageError as error:
         raise fail(str(error), code=1) from None
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()

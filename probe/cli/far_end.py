@@ -2,14 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from probe.cli import app, fail
-
-if TYPE_CHECKING:
-    from probe.far_end.settings import FarEndSettings
+from probe.cli.serving import until_told
 
 
 @app.command(
@@ -37,31 +35,10 @@ def far_end(
         return
     if config is None:
         raise fail("far-end needs a file; an example: probe far-end --example > far-end.toml")
-    try:
-        _serve(load(config))
-    except ConfigError as error:
-        raise fail(str(error)) from None
-
-
-def _serve(settings: "FarEndSettings") -> None:
-    import asyncio
-    import signal
-
-    from probe.far_end.opening import NothingBound
     from probe.far_end.server import serve
 
-    async def until_told() -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        for sent in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(sent, stop.set)
-        await serve(settings, _say, stop)
-
     try:
-        asyncio.run(until_told())
-    except NothingBound:
-        raise fail("no address of `listen` could be used", code=1) from None
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+        settings = load(config)
+        until_told(lambda say, stop: serve(settings, say, stop))
+    except ConfigError as error:
+        raise fail(str(error)) from None

@@ -71,7 +71,9 @@ def export(
 )
 def import_(
     sources: Sources,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder of Parquet rows; what is in it stays.")],
+    to: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of Parquet rows; what is in it of other files stays.")
+    ],
     token_file: TokenFiles = None,
     proxy: Proxy = "",
     engine: EngineUrl = None,
@@ -79,7 +81,8 @@ def import_(
 ) -> None:
     """Read runs and OONI measurements, and keep them as Parquet rows that `probe compare` reads in seconds.
 
-    A run that is in the folder already is not added again. What cannot be read is named and left out.
+    A run that is in the folder already is not added again. Of a collector's storage only days that changed are read
+    again, and withdrawn runs leave the rows. What cannot be read is named and left out.
     """
     from probe.cli.extra import missing_analysis
 

@@ -11,7 +11,7 @@ from probe.cli import Configs, Home, Json, Results, app, fail
 from probe.language import N_, _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -94,7 +94,11 @@ def run(
     ] = None,
     max_bytes: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1000, help="Stop asking after so many bytes, sent and received."),
+        typer.Option(
+            metavar="N",
+            min=1000,
+            help="Stop asking after so many bytes, sent and received; lowers the usual limit.",
+        ),
     ] = None,
     ipv4: Annotated[bool, typer.Option("-4", help="Only IPv4.")] = False,
     ipv6: Annotated[bool, typer.Option("-6", help="Only IPv6.")] = False,
@@ -161,6 +165,44 @@ def run(
     queue_up(where, finished.path)
     note_after(where, folder, finished.document.run.vantage.country)
     raise typer.Exit(_exit_code(finished))
+
+
+def check(arguments: "Sequence[str]", home: "Path") -> None:
+    """Refuse for a timer what `probe run` would refuse before it asks or sends anything. Raises ConfigError."""
+    from typer.exceptions import TyperException
+    from typer.main import get_group
+
+    from probe import home as homes
+    from probe import placing
+    from probe.configs import load
+    from probe.toml_file import ConfigError
+
+    said = " ".join(arguments)
+    try:
+        given = get_group(app).commands["run"].make_context("probe run", list(arguments)).params
+    except TyperException as error:
+        reason = getattr(error, "format_message", error.__str__)()
+        raise ConfigError("probe run", said, f"would refuse this: {reason}") from None
+    if given["home"] or given["max_bytes"]:
+        raise ConfigError(
+            "probe run",
+            said,
+            "--home and --max-bytes are the timer's to say: schedule install --home, --day-bytes",
+        )
+    catalogue = load(homes.configs(home, given["configs"]))
+    options = _options(
+        given["only"], given["tests"], given["tier"], given["label"], given["country"], given["kind"],
+        given["budget"], given["max_bytes"], (given["ipv4"], given["ipv6"]), given["seed"],
+    )  # fmt: skip
+    chosen = catalogue.select(tuple(given["services"] or ()))
+    settings, url = catalogue.settings.far_end, given["far_end"]
+    try:
+        if url:
+            placing.far_end(url, settings.trust)
+    except ValueError as error:
+        raise ConfigError("--far-end", url.partition("#")[0], str(error)) from None
+    if not (settings.url if url is None else url):
+        _refuse_nothing(catalogue, chosen, options)
 
 
 @contextmanager

@@ -80,6 +80,7 @@ def install(
     import random
 
     from probe import home as homes
+    from probe.cli.run import check
     from probe.schedule.install import ScheduleError, recipe
     from probe.schedule.install import install as put
     from probe.schedule.platforms import usual
@@ -88,6 +89,7 @@ def install(
 
     try:
         where = homes.home(home).resolve()
+        check(arguments or (), where)
         name = usual() if backend is BackendName.AUTO else backend.value
         if name is None:
             raise ConfigError(

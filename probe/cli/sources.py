@@ -54,15 +54,13 @@ def local(sources: Sequence[str], token_files: Sequence[Path] | None, proxy: str
     try:
         for one in sources:
             if one in urls:
-                paths += segments(one, _token(next(given)), cache, _say, proxy=proxy)
+                paths.append(segments(one, _token(next(given)), cache, _say, proxy=proxy))
             else:
                 paths.append(Path(one))
     except SourceError as error:
         raise fail(str(error)) from None
     except NotNow as error:
         raise fail(str(error), code=1) from None
-    if not paths:
-        raise fail("the collector has no sealed segments yet", code=1)
     return paths
 
 

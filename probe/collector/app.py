@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from probe.collector.archive import Wish
 from probe.collector.document import check
@@ -41,6 +40,7 @@ from probe.collector.rate import Rates
 from probe.collector.readers import Readers
 from probe.collector.receipts import Receipts
 from probe.collector.settings import Limits
+from probe.http_server import Outside, application
 from probe.upload.signing import RUN, unpadded
 
 _BODY_SECONDS = 60.0
@@ -85,30 +85,7 @@ def make_app(desk: Desk, trouble: Callable[[Exception], None]) -> ASGIApp:
         ClientDisconnect: api.gone,
         Exception: api.mistaken,
     }
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return _Outside(app, trouble)
-
-
-class _Outside:
-    """Around everything: headers of every answer, and what should not happen."""
-
-    def __init__(self, app: ASGIApp, trouble: Callable[[Exception], None]) -> None:
-        self._app, self._trouble = app, trouble
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_SAFE]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - whatever it is, one sender's trouble is not the others'
-            self._trouble(error)
+    return Outside(application(routes, handlers), _SAFE, trouble)
 
 
 class _Api:

@@ -25,15 +25,11 @@ from probe.collector.readers import Readers
 from probe.collector.settings import CollectorSettings
 from probe.far_end.settings import endpoint
 from probe.far_end.tcp import tcp_socket
-from probe.http_server import trouble
+from probe.http_server import NothingBound, trouble
 
 _IDLE = 30  # seconds for which a connection may wait for its next request
 _BACKLOG = 2048
 _FILES_BESIDE = 64  # descriptors that are no connections
-
-
-class NothingBound(Exception):
-    """No address of `listen` could be bound."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from probe.far_end import page
 from probe.far_end.calls import Setup
@@ -30,6 +29,7 @@ from probe.far_end.protocol import (
     Refusal,
 )
 from probe.far_end.tickets import Refused, Session
+from probe.http_server import Outside, application
 from probe.record import Record
 from probe.step import TurnAccess
 
@@ -70,33 +70,18 @@ def make_app(house: House, trouble: Callable[[Exception], None]) -> ASGIApp:
         ClientDisconnect: _gone,
         Exception: _mistaken,
     }
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return _Outside(app, trouble)
+    return Outside(_Preflight(application(routes, handlers)), _SAFE, trouble)
 
 
-class _Outside:
-    """Around everything: headers of every answer, OPTIONS, and what should not happen."""
+class _Preflight:
+    """CORS, and what WHIP wants to be told (RFC 9725 section 4.2): OPTIONS of every path, before anything else."""
 
-    def __init__(self, app: ASGIApp, trouble: Callable[[Exception], None]) -> None:
-        self._app, self._trouble = app, trouble
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_SAFE]
-            await send(message)
-
-        if scope["method"] == "OPTIONS":
-            await _options(scope["path"])(scope, receive, sending)
-            return
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - whatever it is, one guest's trouble is not the others'
-            self._trouble(error)
+        app = _options(scope["path"]) if scope["method"] == "OPTIONS" else self._app
+        await app(scope, receive, send)
 
 
 class _Api:
@@ -224,7 +209,6 @@ def _links(turn: TurnAccess | None) -> list[str]:
 
 
 def _options(path: str) -> Response:
-    """CORS preflight, and what WHIP wants to be told (RFC 9725 section 4.2)."""
     return Response(status_code=200, headers=_PREFLIGHT | ({"accept-post": _SDP} if path == WHIP else {}))
 
 

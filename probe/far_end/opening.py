@@ -12,6 +12,7 @@ from datetime import datetime
 from probe.far_end.settings import FarEndSettings, endpoint
 from probe.far_end.tcp import tcp_socket
 from probe.far_end.udp import udp_socket
+from probe.http_server import NothingBound
 from probe.toml_file import ConfigError
 
 _FILES_BESIDE = 256  # descriptors for HTTPS connections and the rest
@@ -30,10 +31,6 @@ class Sockets:
         """Let go of all of them."""
         for sock in (*self.https, *(sock for _, sock in (*self.udp, *self.tcp))):
             sock.close()
-
-
-class NothingBound(Exception):
-    """No address of `listen` could be bound."""
 
 
 def own_addresses() -> tuple[str, ...]:

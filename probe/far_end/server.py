@@ -51,7 +51,7 @@ def _nothing(sentence: str) -> None:
 async def running(settings: FarEndSettings, say: Callable[[str], None] = _nothing) -> AsyncIterator[Running]:
     """A far end for as long as the block lasts. `say` is told in sentences what could not be had.
 
-    Raises ConfigError for a certificate that cannot be used, and opening.NothingBound.
+    Raises ConfigError for a certificate that cannot be used, and NothingBound.
     """
     settings = msgspec.structs.replace(settings, media=settings.media or own_addresses())
     context = tls_context(settings, datetime.now(UTC), say)

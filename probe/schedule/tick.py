@@ -17,13 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from probe import home as homes
 from probe import lock
 from probe.schedule import conditions
 from probe.schedule import timer as timers
 from probe.schedule.platforms import DELAYS_ITSELF
 from probe.schedule.timer import Timer
-from probe.toml_file import ConfigError, read
+from probe.toml_file import ConfigError
 
 _LEAST = 200_000  # bytes: with less no run says anything
 _RUN_SECONDS = 1500.0  # a run that takes longer is stopped, and keeps what it measured
@@ -87,8 +86,7 @@ def _measure(home: Path, timer: Timer, utc: Callable[[], datetime]) -> Told:
     state, now = timers.state(home), utc()
     allowed = timers.allowance(timer, state, now)
     timers.note(home, timers.begun(timer, state, now, reserved=allowed, chance=random.random()))
-    most = str(_most(home, timer, allowed))
-    words = ["run", "--json", "--quiet", "--home", timer.home, "--max-bytes", most, *timer.arguments]
+    words = ["run", "--json", "--quiet", "--home", timer.home, "--max-bytes", str(allowed), *timer.arguments]
     code, out, err = _probe(timer, words, _RUN_SECONDS)
     told = _json(out)
     octets = int(told.get("sent", 0)) + int(told.get("received", 0))
@@ -102,15 +100,6 @@ def _measure(home: Path, timer: Timer, utc: Callable[[], datetime]) -> Told:
     return Told(
         what="measured", run=str(told.get("run", "")), octets=octets, reason=str(told.get("ended", ""))
     )
-
-
-def _most(home: Path, timer: Timer, allowed: int) -> int:
-    """What `--max-bytes` says: the settings' own limit where no calls are placed; what is allowed where they are."""
-    from probe.catalogue import Settings  # most calls find that nothing is due, and need none of it
-
-    settings = read(homes.configs(home) / "probe.toml", Settings)
-    calls = settings.far_end.url or settings.turn.host or "--far-end" in timer.arguments
-    return allowed if calls else min(allowed, settings.limits.bytes)
 
 
 def _upload(home: Path, timer: Timer, utc: Callable[[], datetime], so_far: Told) -> Told:

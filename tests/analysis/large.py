@@ -65,7 +65,7 @@ def files(folder: Path) -> None:
 def rows(folder: Path, copies: int) -> None:
     """Their rows, and as many copies of them, each five days later and from other households."""
     files(folder / "documents")
-    sources.add([folder / "documents"], folder / "once")
+    rolling.add([folder / "documents"], folder / "once")
     for table in TABLES:
         (path,) = (folder / "once" / table).rglob("*.parquet")
         once = pq.read_table(path, partitioning=None)

@@ -36,7 +36,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def fetched(url: str, cache: Path, token: str = TOKEN) -> tuple[list[Path], list[str]]:
     said: list[str] = []
-    return await asyncio.to_thread(fetch.segments, url, token, cache, said.append), said
+    folder = await asyncio.to_thread(fetch.segments, url, token, cache, said.append)
+    return sorted((folder / "sealed").iterdir()), said
 
 
 @asynccontextmanager
@@ -203,7 +204,7 @@ async def test_two_who_fetch_at_once_do_not_mix(tmp_path: Path) -> None:
     sealed(tmp_path / "storage", *kept(RUNS[0]))
     async with serving(tmp_path / "storage") as url:
         files, _ = await fetched(url, tmp_path / "cache")
-        with held(files[0].parent / "lock"), pytest.raises(NotNow, match="another process"):
+        with held(files[0].parent.parent / "lock"), pytest.raises(NotNow, match="another process"):
             await fetched(url, tmp_path / "cache")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from probe.analysis import parquet
 from probe.analysis.columns import schema
-from probe.analysis.sources import Gathered, SourceError, add, gather
+from probe.analysis.rolling import add
+from probe.analysis.sources import Gathered, SourceError, gather
 from probe.collector.lines import Deleted, Kept, erased, written
 from tests.analysis.runs import answering, run, silent, text, write
 

@@ -224,6 +224,26 @@ async def test_a_limit_ends_a_run_and_says_so(tmp_path: Path, option: tuple[str,
     assert json.loads(out)["ended"] == ended
 
 
+async def test_more_bytes_than_the_settings_allow_cannot_be_asked_for(tmp_path: Path) -> None:
+    async with network(tmp_path) as home:
+        file = home / "configs" / "probe.toml"
+        file.write_text(file.read_text().replace("[limits]\n", "[limits]\nbytes = 1000\n"))
+        _, out, _ = await probe(
+            "run",
+            "--agree",
+            "--home",
+            str(home),
+            "-4",
+            "--json",
+            "--only",
+            "messaging",
+            "--max-bytes",
+            "99000000",
+        )
+
+    assert json.loads(out)["ended"] == "budget"
+
+
 async def test_extended_tests_warn_before_they_begin(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
         code, _, err = await probe(

@@ -38,9 +38,10 @@ async def application(
     utc: Callable[[], datetime] = now,
     limits: Limits | None = None,
     readers: Sequence[str] = (),
+    trouble: Callable[[Exception], None] | None = None,
     **more: Any,
 ) -> AsyncIterator[ASGIApp]:
-    """The application over a real archive; what should not happen, raises."""
+    """The application over a real archive; what should not happen, raises, or is told to `trouble`."""
 
     def raise_it(error: Exception) -> None:
         raise error
@@ -57,7 +58,7 @@ async def application(
         )  # fmt: skip
         writing = asyncio.create_task(intake.write())
         try:
-            yield make_app(desk, raise_it)
+            yield make_app(desk, trouble or raise_it)
         finally:
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ def drop(run: str, key: str = "mine") -> Wish:
     return Wish(run=run, key=key, received="later", line=written(said))
 
 
-def sealed(storage: Path, *wishes: Wish, name: str = "shelf") -> None:
+def sealed(storage: Path, *wishes: Wish, name: str = "shelf", wall: Callable[[], float] = time.time) -> None:
     """Grant these, each in a segment of its own, and compress and erase what is due as a collector does."""
-    with closing(archive(storage, name, segment_bytes=1, wall=time.time)) as shelf:
+    with closing(archive(storage, name, segment_bytes=1, wall=wall)) as shelf:
         for wish in wishes:
             assert shelf.commit([wish])[0].word in ("new", "deleted")
         shelf.erased(tidy(storage, shelf.turn()))

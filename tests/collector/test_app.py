@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from probe.collector.protocol import RUNS, Refusal
 from probe.collector.settings import Limits
+from probe.http_server import trouble
 from probe.upload.signing import RUN, sign
 from tests.collector.desk import visitor
 from tests.collector.kept import kept, lines
@@ -331,6 +332,24 @@ async def test_paths_that_lead_nowhere(tmp_path: Path, method: str, path: str, s
         response = await client.request(method, path, headers=Sender().wish("x"))
 
     assert refusal(response)[0] == status
+
+
+async def test_an_answer_that_should_not_happen_tells_the_operator_where_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    def broken_clock() -> datetime:
+        raise RuntimeError("of 192.0.2.7")
+
+    said: list[str] = []
+    tell = lambda error: said.append(trouble(error, "collector"))  # noqa: E731
+    async with visitor(tmp_path, utc=broken_clock, trouble=tell) as client:
+        response = await Sender().send(client, run := new_id(), result(run))
+
+    assert response.status_code == 500
+    assert response.json()["error"] == "mistake"
+    assert [each.partition(", line ")[0] for each in said] == [
+        "A mistake of the collector's own: RuntimeError in test_app.py"
+    ]
 
 
 async def test_what_it_shows_of_itself_names_nobody(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from probe.collector.archive import StorageError
 from probe.collector.protocol import RUNS
-from probe.collector.server import NothingBound, running
+from probe.collector.server import running
+from probe.http_server import NothingBound
 from probe.record import holds_address
 from probe.toml_file import ConfigError
 from tests.collector.desk import collector, settings
@@ -220,22 +221,6 @@ async def test_nothing_it_says_or_writes_has_an_address_of_a_sender(
     assert sender.encode() not in written
     assert b"203.0.113.9" not in written
     assert bytes(map(int, sender.split("."))) not in written
-
-
-async def test_an_answer_that_should_not_happen_tells_the_operator_where_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("of 192.0.2.7")
-
-    monkeypatch.setattr("probe.collector.app.check", broken)
-    said: list[str] = []
-    async with collector(tmp_path, said) as client:
-        response = await Sender().send(client, run := new_id(), result(run))
-
-    assert response.status_code == 500
-    assert said == [said[0]]
-    assert said[0].startswith("A mistake of the collector's own: RuntimeError in test_server.py, line ")
 
 
 async def test_a_storage_or_key_that_cannot_be_used_is_said_at_the_start(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from probe.far_end.opening import NothingBound, own_addresses, tls_context
+from probe.far_end.opening import own_addresses, tls_context
 from probe.far_end.protocol import FLOWS, PING, SESSION
 from probe.far_end.server import running, serve
 from probe.far_end.settings import FarEndSettings, Limits, TurnServer
+from probe.http_server import NothingBound
 from probe.net import SystemNet
 from probe.record import holds_address
 from probe.toml_file import ConfigError
