@@ -142,7 +142,7 @@ def morning(day: Day) -> None:
         "Before anything is sent, the program says what it does and asks. It speaks the language of the system, here"
         " Russian; below is the same in English.",
     )
-    day.volunteer("probe consent", ("[RU]:", ""), ("[y/N]:", "y"), ("[y/N]:", "y"), language="ru_RU.UTF-8")
+    day.volunteer("probe consent", ("[RU]: ", ""), ("[y/N]: ", "y"), ("[y/N]: ", "y"), language="ru_RU.UTF-8")
     day.gloss()
     day.volunteer("probe consent show")
 
@@ -169,7 +169,7 @@ def evening(day: Day) -> None:
     )
     # What this user has in the crontab already, and keeps.
     day.machine.type(f"echo 'SSL_CERT_FILE={AUTHORITY}' | crontab -")
-    day.volunteer("probe schedule install --backend cron --every 6h -- telegram whatsapp", ("[y/N]:", "y"))
+    day.volunteer("probe schedule install --backend cron --every 6h -- telegram whatsapp", ("[y/N]: ", "y"))
     day.volunteer("probe schedule status")
     _wait_for_cron(day)
     day.part(
@@ -195,7 +195,7 @@ def night(day: Day) -> None:
         "The key that signed a run can ask for its deletion; after that the volunteer withdraws and erases everything.",
     )
     day.volunteer(f"probe upload --delete {day.runs()[0]}")
-    day.volunteer("probe consent withdraw --erase", ("[y/N]:", "y"))
+    day.volunteer("probe consent withdraw --erase", ("[y/N]: ", "y"))
     day.volunteer("probe schedule status", code=1)
     day.volunteer("probe run < /dev/null 2>&1 | tail -1")
 
