@@ -1,6 +1,7 @@
 """Ask before anything is sent, once; the one place where a volunteer's word is taken."""
 
 import locale
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,9 +139,24 @@ def _country(asking: Asking) -> str:
 
     if asking.country:
         return asking.country
-    guess = (locale.getlocale()[0] or "").partition("_")[2][:2].upper()
-    said: str = typer.prompt(words.question_country(), default=guess or "-", err=True)
-    return said.strip().upper() if len(said.strip()) == 2 and said.strip().isalpha() else ""
+    while True:
+        said: str = typer.prompt(words.question_country(), default=_guess() or "-", err=True).strip().upper()
+        if said == "-":
+            return ""
+        if len(said) == 2 and said.isascii() and said.isalpha():
+            return said
+
+
+def _guess() -> str:
+    """The country of the language that the environment names; "" where it names none.
+
+    Python's own word would be "US" wherever that locale is not installed.
+    """
+    named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    if not named and sys.platform == "win32":
+        named = locale.getlocale()[0] or ""
+    code = named.partition("_")[2][:2].upper()
+    return code if len(code) == 2 and code.isascii() and code.isalpha() else ""
 
 
 def show_note(asking: Asking, country: str) -> None:

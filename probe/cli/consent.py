@@ -140,7 +140,7 @@ def _networks(names: "list[str]") -> str:
 @consent_app.command(epilog="Examples:  probe consent withdraw  |  probe consent withdraw --erase --yes")
 def withdraw(
     erase: Annotated[
-        bool, typer.Option("--erase", help="Also erase results, queue, receipts and keys.")
+        bool, typer.Option("--erase", help="Also erase results, queue, receipts, keys and the timer's log.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before erasing.")] = False,
     json: Json = False,
@@ -233,9 +233,10 @@ def _stop_timers(home: "Path") -> list[str]:
 
 
 def _erase(home: "Path", results: "Path") -> int:
-    """Erase runs, queue, receipts and keys; the folders and the settings stay. Raises OSError."""
+    """Erase runs, queue, receipts, keys and what the timer noted; folders and settings stay. Raises OSError."""
     from probe import durable
     from probe.lock import Busy, held
+    from probe.schedule import timer
     from probe.upload import keys
     from probe.upload.queue import Queue
 
@@ -247,7 +248,7 @@ def _erase(home: "Path", results: "Path") -> int:
         raise fail(
             _("consent is withdrawn; an upload is just ending, so say --erase again in a minute"), 1
         ) from None
-    for path in results.glob("*.jsonl"):
+    for path in (*results.glob("*.jsonl"), *timer.folder(home).glob("*.json*")):
         durable.remove(path)
         erased += 1
     return erased

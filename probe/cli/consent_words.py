@@ -16,8 +16,9 @@ def explanation(catalogue: "Catalogue", collectors: Sequence[str]) -> str:
     """The whole of what is agreed to, in paragraphs; raise `consent.WORDING` when it says something new."""
     limits = catalogue.settings.limits
     asked = ", ".join(dict.fromkeys(r.operator for r in catalogue.settings.resolvers if r.operator))
+    messengers = [s for s in catalogue.services if any(target.at == "endpoint" for target in s.targets)]
     said = {
-        "services": len(catalogue.services),
+        "services": len(messengers),
         "megabytes": f"{limits.bytes / 1e6:.0f}",
         "seconds": f"{limits.seconds:.0f}",
         "resolvers": asked or _("nobody else"),

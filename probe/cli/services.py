@@ -8,17 +8,27 @@ import typer
 from probe.cli import Configs, Home, Json, app, fail
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from probe.catalogue import Catalogue, Service, Target
 
 
 @app.command(
     short_help="List what can be measured; check the catalogue.",
-    epilog="Examples:  probe services  |  probe services telegram  |  probe services --configs DIR --json",
+    epilog="Examples:  probe services  |  probe services telegram  |  probe services --configs DIR --json"
+    "  |  probe services --copy",
 )
 def services(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]...", help="Show these in full.")
     ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy",
+            help="Put catalogue and settings into your home, to change them; they are used from then on.",
+        ),
+    ] = False,
     json: Json = False,
     configs: Configs = None,
     home: Home = None,
@@ -29,7 +39,11 @@ def services(
     from probe.toml_file import ConfigError
 
     try:
-        catalogue = load(homes.configs(homes.home(home), configs))
+        where = homes.home(home)
+        catalogue = load(homes.configs(where, configs))
+        if copy:
+            _copy(homes.configs(where, configs), where / "configs")
+            return
         chosen = catalogue.select(tuple(names or ()))
     except ConfigError as error:
         raise fail(str(error)) from None
@@ -46,6 +60,19 @@ def services(
         _in_full(chosen)
     else:
         _list(catalogue, chosen)
+
+
+def _copy(source: "Path", target: "Path") -> None:
+    """Raises typer.Exit where there is something already, or it cannot be written."""
+    import shutil
+
+    try:
+        shutil.copytree(source, target)
+    except FileExistsError:
+        raise fail(f"{target}: is there already; nothing was changed") from None
+    except OSError as error:
+        raise fail(f"{target}: cannot be written ({error})", 1) from None
+    sys.stdout.write(f"{target}\n")
 
 
 def _row(target: "Target") -> dict[str, Any]:

@@ -27,7 +27,6 @@ from probe.toml_file import ConfigError
 _LEAST = 200_000  # bytes: with less no run says anything
 _RUN_SECONDS = 1500.0  # a run that takes longer is stopped, and keeps what it measured
 _GRACE = 30.0
-_DELAY = 900.0  # at most, where the platform adds none
 _LOG_BYTES, _LOGS = 200_000, 3
 
 What = Literal["measured", "skipped", "failed", "sent", "nothing"]
@@ -62,7 +61,7 @@ def _locked(home: Path, timer: Timer, utc: Callable[[], datetime], *, delay: boo
     if not timers.is_due(timer, state, utc()):
         return _upload(home, timer, utc, Told(what="nothing", reason="it is not due"))
     if delay and timer.backend not in DELAYS_ITSELF:
-        time.sleep(random.uniform(0, _DELAY))
+        time.sleep(random.uniform(0, timer.delay))
     if lock.is_held(timers.running(home)):
         return _logged(home, utc(), Told(what="skipped", reason="a run is under way"), due=state.due)
     if reason := hindrance(timer, timers.state(home), utc()):

@@ -30,6 +30,7 @@ class Timer(Record):
     month_bytes: int = 300_000_000
     on_battery: bool = False  # whether to measure on battery too
     metered: bool = False  # whether to measure on metered networks too
+    delay: float = 900.0  # seconds that a due run waits at most, at random, where the platform adds none
 
 
 class State(Record):

@@ -15,6 +15,7 @@ import typer
 from probe import consent
 from probe.cli.agreeing import Asking, note_after, required
 from probe.configs import load
+from probe.schedule import timer as timers
 from probe.upload import keys
 from probe.upload.queue import Queue
 from tests.build import NOON
@@ -78,6 +79,28 @@ def test_the_country_is_asked_for_and_its_note_is_shown_before_the_question(
     said = capsys.readouterr().err
     assert 0 < said.index("In which country") < said.index("IRAN: ") < said.index("Do you agree")
     assert "Not legal advice" in said.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("environment", "offered"),
+    [({"LANG": "ru_RU.UTF-8"}, "[RU]"), ({"LANG": "C.UTF-8", "LC_CTYPE": "C.UTF-8"}, "[-]"), ({}, "[-]")],
+)
+def test_the_country_that_is_offered_is_that_of_the_language_whether_installed_or_not(
+    tmp_path: Path,
+    typing: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    offered: str,
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LANG"):
+        typing.delenv(name, raising=False)
+    for name, value in environment.items():
+        typing.setenv(name, value)
+    typing.setattr(sys, "stdin", Terminal("Россия\nРУ\nde\ny\n"))
+    required(asking(tmp_path, country=""), agree=False)
+
+    assert offered in capsys.readouterr().err
+    assert consent.read(tmp_path).country == "DE"  # what is no code is asked again
 
 
 def test_a_country_that_the_network_names_is_told_once_after_the_run(
@@ -162,6 +185,8 @@ async def test_withdrawing_erases_what_is_kept_if_it_is_told_to(tmp_path: Path) 
     (results / "README.md").write_text("stays")
     consent.keep(tmp_path, consent.with_collector(consent.Consent(tests="all"), "x.example", NOON))
     Queue(tmp_path).add(path)
+    timers.note(tmp_path, timers.State(started=NOON))  # when somebody measured, and which runs were theirs
+    (timers.folder(tmp_path) / "log.jsonl.1").write_text("{}\n")
     assert len(keys.networks(tmp_path)) == 1
 
     code, out, _ = await probe("consent", "withdraw", "--home", str(tmp_path))
@@ -170,7 +195,7 @@ async def test_withdrawing_erases_what_is_kept_if_it_is_told_to(tmp_path: Path) 
     assert Queue(tmp_path).waiting() != []
 
     code, out, _ = await probe("consent", "withdraw", "--erase", "--yes", "--json", "--home", str(tmp_path))
-    assert (code, json.loads(out)["erased"]) == (0, 4)
+    assert (code, json.loads(out)["erased"]) == (0, 6)
     left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
     assert left == {"results/README.md", "queue/lock"}
 

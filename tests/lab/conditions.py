@@ -39,6 +39,7 @@ class Conditions:
     )
     delay_ms: float = 8.0
     far_end: bool = False  # at https://far.lab.example, and a TURN server beside it: hosts "far" and "turn"
+    collector: bool = False  # a name and addresses for one; who wants it starts it
     busy: int = 0  # endless loops that share one processor with the probe while it runs
     nice: int = 0  # of the probe beside these: with three, 10 spoils its media, and 19 stops it altogether
     truth: bool = False  # keep what became of each packet on the box

@@ -24,7 +24,15 @@ from tests.lab.conditions import Conditions
 from tests.lab.server_files import Keys
 from tests.lab.servers import Servers
 from tests.lab.stand_ins import Secrets
-from tests.lab.topology import FAR_END, FAR_HOST, FAR_TURN, FAR_TURN_HOST, Topology
+from tests.lab.topology import (
+    COLLECTOR,
+    COLLECTOR_HOST,
+    FAR_END,
+    FAR_HOST,
+    FAR_TURN,
+    FAR_TURN_HOST,
+    Topology,
+)
 from tests.lab.world import World
 
 __all__ = ["LAB_CONFIGS", "Conditions", "Network", "network"]
@@ -149,6 +157,8 @@ def network(
         world = worlds.of(load(folder / "configs"))
         if conditions.far_end:
             _settle_far_end(world)
+        if conditions.collector:
+            world.zone[COLLECTOR_HOST] = list(COLLECTOR)
         for name in conditions.gone:
             world.zone.pop(name, None)
         for name in conditions.without_aaaa:

@@ -15,6 +15,7 @@ VPN4, ROAMED4 = "10.8.0.2", "192.168.77.9"  # the client inside a tunnel, and in
 # The far end and the TURN server beside it, in a range of hosters, each in both families.
 FAR_HOST, FAR_END = "far.lab.example", ("5.61.80.1", "2a03:b0c0:2::1")
 FAR_TURN_HOST, FAR_TURN = "turn.lab.example", ("5.61.80.2", "2a03:b0c0:2::2")
+COLLECTOR_HOST, COLLECTOR = "collector.lab.example", ("5.61.80.3", "2a03:b0c0:2::3")
 FAR_SECRET = "a secret of the laboratory"
 CLIENTS = (CLIENT4, CLIENT6, HOME4, CGNAT4, VPN4, ROAMED4)  # must be in nothing that is written
 

@@ -11,6 +11,7 @@ import pytest
 from probe import consent
 from probe.schedule import timer as timers
 from probe.schedule.timer import Timer
+from tests.cli.test_run import probe
 
 SPOOL = "/var/spool/cron/crontabs"
 MINE = "5 4 * * * true\n"
@@ -88,18 +89,36 @@ def test_nothing_is_installed_without_consent_or_a_yes(tmp_path: Path) -> None:
     assert timers.read(tmp_path) is None
 
 
-def test_a_platform_that_refuses_is_quoted(tmp_path: Path) -> None:
+async def test_the_minute_is_drawn_so_that_nobody_is_known_by_theirs(tmp_path: Path) -> None:
+    said = [
+        await probe("schedule", "install", "--dry-run", "--backend", "launchd", "--home", str(tmp_path))
+        for _ in range(12)
+    ]
+
+    assert len({out for _, out, _ in said}) > 1
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("echo 'no bus here' >&2; exit 3", "failed: no bus here"),
+        ("true", "`true` does not show the timer, so it is not installed"),
+    ],
+)
+def test_a_platform_that_refuses_is_quoted_and_one_that_only_says_yes_is_not_believed(
+    tmp_path: Path, command: str, says: str
+) -> None:
     from probe.schedule.install import ScheduleError, install
     from probe.schedule.platforms import Command, Recipe
 
     recipe = Recipe(
         files={},
-        install=(Command(("sh", "-c", "echo 'no bus here' >&2; exit 3")),),
+        install=(Command(("sh", "-c", command)),),
         remove=(),
         shows=Command(("true",)),
         proof="x",
     )
     timer = Timer(backend="cron", every=21600.0, minute=7, python="python3", home=str(tmp_path))
 
-    with pytest.raises(ScheduleError, match="failed: no bus here"):
+    with pytest.raises(ScheduleError, match=says):
         install(timer, recipe, tmp_path)

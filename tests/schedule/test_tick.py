@@ -104,6 +104,41 @@ def test_battery_metering_and_an_empty_budget_skip_a_run_and_are_told_apart(
     assert timers.state(tmp_path).due is None  # it is tried again in an hour
 
 
+@pytest.mark.parametrize(("backend", "itself"), [("cron", True), ("systemd", False)])
+def test_a_due_run_waits_at_random_where_the_platform_does_not(
+    tmp_path: Path, plugged_in: pytest.MonkeyPatch, backend: str, itself: bool
+) -> None:
+    waits: list[float] = []
+    plugged_in.setattr("probe.schedule.tick.time.sleep", waits.append)
+    plugged_in.setattr(conditions, "on_battery", lambda: True)
+    installed(tmp_path, backend=backend)
+    for _ in range(4):
+        tick(tmp_path, utc)
+
+    assert len(set(waits)) == (4 if itself else 0)
+    assert all(0 <= wait <= 900 for wait in waits)
+
+
+def test_a_run_without_end_is_stopped_keeps_what_it_has_and_had_low_priority(
+    tmp_path: Path, plugged_in: pytest.MonkeyPatch
+) -> None:
+    """Another program stands for ours, which ends like this when it is told to."""
+    endless = tmp_path / "python"
+    endless.write_text(
+        f"#!/bin/sh\nnice > {tmp_path}/priority\n"
+        """trap 'echo "{\\"run\\": \\"0\\", \\"ended\\": \\"interrupted\\"}"; exit 130' TERM\n"""
+        "while true; do sleep 0.1; done\n"
+    )
+    endless.chmod(0o700)
+    plugged_in.setattr("probe.schedule.tick._RUN_SECONDS", 1.0)
+    plugged_in.setattr("probe.schedule.tick._GRACE", 10.0)
+    installed(tmp_path, python=str(endless))
+    told = called(tmp_path)
+
+    assert (told.what, told.reason) == ("measured", "interrupted")
+    assert int((tmp_path / "priority").read_text()) >= 10
+
+
 def test_one_at_a_time(tmp_path: Path, plugged_in: pytest.MonkeyPatch) -> None:
     installed(tmp_path)
     with held(folder(tmp_path) / "lock"):

@@ -39,6 +39,12 @@ def test_a_run_is_due_once_an_interval_at_a_time_of_its_own(chance: float) -> No
     assert is_due(SIX_HOURS, state, NOON + timedelta(seconds=21600 * (1 + SPREAD) + 1))
 
 
+def test_two_volunteers_are_not_due_at_the_same_time() -> None:
+    due = [begun(SIX_HOURS, State(), NOON, reserved=0, chance=chance).due for chance in (0.0, 0.5, 1.0)]
+
+    assert due == [NOON + timedelta(seconds=21600 * part) for part in (1 - SPREAD, 1, 1 + SPREAD)]
+
+
 def test_a_missed_run_is_due_at_the_first_call_and_only_once() -> None:
     state = begun(SIX_HOURS, State(), NOON, reserved=0, chance=0.5)
     later = NOON + timedelta(days=3)
@@ -71,6 +77,14 @@ def test_no_sequence_of_runs_costs_more_than_a_day_or_a_month_allows(runs: list[
     assert all(octets <= SIX_HOURS.day_bytes for octets in spent.values())
     for month in {day[:7] for day in spent}:
         assert sum(octets for day, octets in spent.items() if day.startswith(month)) <= SIX_HOURS.month_bytes
+
+
+def test_a_month_that_is_used_up_leaves_nothing_of_its_days() -> None:
+    state = State(spent={f"2026-11-{day:02}": 19_000_000 for day in range(1, 16)} | {"2026-10-31": 5_000_000})
+
+    assert allowance(SIX_HOURS, state, NOON) == 300_000_000 - 15 * 19_000_000
+    assert allowance(SIX_HOURS, spend(state, NOON, 15_000_000), NOON) == 0
+    assert allowance(SIX_HOURS, state, NOON.replace(month=12, day=1)) == 20_000_000
 
 
 def test_what_was_spent_long_ago_is_forgotten() -> None:
