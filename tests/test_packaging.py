@@ -44,7 +44,8 @@ def test_the_wheel_has_every_file_of_the_program_and_no_other(packed: tuple[Path
 
 
 def test_the_source_archive_can_be_tested(packed: tuple[Path, Path]) -> None:
-    names = {name.partition("/")[2] for name in tarfile.open(packed[0]).getnames()}
+    with tarfile.open(packed[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
 
     assert {"Makefile", "requirements-dev.lock", "tests/test_packaging.py", "results/schema.json"} <= names
     assert not [name for name in names if name.endswith((".pyc", ".jsonl")) or name.startswith(".venv")]
