@@ -14,7 +14,7 @@ LABEL org.opencontainers.image.title="callreach" \
       org.opencontainers.image.description="Collector and far end of callreach" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The folder is the user's, so that a volume made for it is too.
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin callreach \
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin callreach \
  && install -d -o callreach -g callreach -m 0750 /var/lib/callreach-collector
 COPY --from=build /opt/callreach /opt/callreach
 ENV PATH=/opt/callreach/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \

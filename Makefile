@@ -7,7 +7,7 @@ SEEDS ?= 20
 JOBS ?= 8
 CALL_JOBS ?= 12
 
-.PHONY: run test check format lint types unit spark lab lab-accuracy bench schema messages lock clean
+.PHONY: run test check format lint types unit spark lab lab-accuracy bench wheel schema messages lock clean
 
 run: $(READY)  ## set up and run the demonstration
 	$(BIN)/probe demo
@@ -59,6 +59,9 @@ lab-accuracy: $(READY)  ## every scenario $(SEEDS) times, and the table of state
 
 bench: $(READY)  ## print every benchmark's ratio against its peer or limit
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+wheel: $(READY)  ## build the source archive and the wheel into dist/
+	$(BIN)/hatchling build -d dist
 
 schema: $(READY)  ## write the JSON Schema of result files
 	$(BIN)/python -m probe.store > results/schema.json

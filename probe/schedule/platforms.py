@@ -134,10 +134,10 @@ def windows(timer: Timer, home: Path, crontab: bytes) -> Recipe:
         "RegistrationInfo": {"Description": "callreach: measure if it is due, then send what waits"},
         # No RandomDelay: it is refused beside a repetition. The program waits at random itself.
         "Triggers": {
-            "CalendarTrigger": {
-                "Repetition": {"Interval": "PT1H", "Duration": "P1D", "StopAtDurationEnd": "false"},
-                "StartBoundary": f"2026-01-01T00:{timer.minute:02}:00",
+            "CalendarTrigger": {  # a sequence, [MS-TSCH] 2.5.3.1 and 2.5.3.9
                 "Enabled": "true",
+                "StartBoundary": f"2026-01-01T00:{timer.minute:02}:00",
+                "Repetition": {"Interval": "PT1H", "Duration": "P1D", "StopAtDurationEnd": "false"},
                 "ScheduleByDay": {"DaysInterval": "1"},
             }
         },
