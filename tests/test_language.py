@@ -27,8 +27,8 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u20
 ROOT = Path(__file__).parent.parent
 CACHES = (language._chosen, language._templates)
 TERMS = {
-    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS",
-    "extended", "voice",
+    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS", "UTC",
+    "extended", "voice", "tls",
 }  # fmt: skip
 LOCALE = ROOT / "probe" / "locale"
 LANGUAGES = sorted(path.parent.parent.name for path in LOCALE.glob("*/LC_MESSAGES/callreach.po"))
@@ -176,7 +176,7 @@ def test_what_machines_read_is_the_same_in_every_language(
     for name in ("en", *LANGUAGES):
         reads(name)
         told.add(msgspec.json.encode(report.as_json(run)))
-    shown = {probe("show", "--json", str(path), LANGUAGE=name).stdout for name in ("en", "ru", "ar")}
+    shown = {probe("show", "--json", str(path), LANGUAGE=name).stdout for name in ("en", "ar")}
 
     assert len(told) == len(shown) == 1
 
