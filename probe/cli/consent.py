@@ -117,17 +117,19 @@ def show(json: Json = False, home: Home = None) -> None:
         told = msgspec.to_builtins(kept) | {"tests": kept.tests, "keys": keys.networks(where)}
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
         return
-    from rich.cells import set_cell_size
+    from rich.cells import cell_len, set_cell_size
 
     given = ", " + _("given {date}").format(date=f"{kept.given:%Y-%m-%d}") if kept.given else ""
-    for name, value in (
+    lines = (
         (_("tests"), f"{kept.tests}{given}"),
         (_("test calls to"), ", ".join(kept.far_ends) or _("nobody")),
         (_("results to"), ", ".join(kept.collectors) or _("nobody")),
         (_("country"), kept.country or _("not said")),
         (_("keys for"), _networks(keys.networks(where))),
-    ):
-        sys.stdout.write(f"{set_cell_size(name, 18)} {value}\n")
+    )
+    width = max(14, *(cell_len(name) for name, _value in lines))
+    for name, value in lines:
+        sys.stdout.write(f"{set_cell_size(name, width)} {value}\n")
 
 
 def _networks(names: "list[str]") -> str:

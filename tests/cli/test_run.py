@@ -93,7 +93,7 @@ async def test_a_run_prints_a_table_of_eighty_columns_and_show_explains_it(tmp_p
     code, out, err = await probe("show", "--home", str(home), "--service", "pigeon")
     assert (code, err) == (0, "")
     assert "once more" not in out
-    for word in ("messaging: works", "calls: answers", "tcp", "verified", "look-ups of chat.pigeon.example"):
+    for word in ("messages: works", "calls: answers", "tcp", "verified", "look-ups of chat.pigeon.example"):
         assert word in out
 
 
