@@ -8,7 +8,6 @@ from math import ceil, floor
 from probe.analysis.compare import Column, Comparison, Entry
 from probe.analysis.dates import short_day
 from probe.analysis.report import words
-from probe.analysis.statistics import Interval, jeffreys
 from probe.language import _, _n
 
 FEW = 6  # columns that stand side by side with whole words; more become the rows
@@ -42,11 +41,6 @@ class Grid:
     corner: str
     heads: list[str]
     rows: list[tuple[str, list[Box]]]
-
-
-def interval(entry: Entry) -> Interval:
-    """Between what bounds the share of failing units lies, by 95 %."""
-    return jeffreys(entry.bad, entry.units)
 
 
 def grids(
@@ -107,14 +101,13 @@ def _lasts(entry: Entry) -> bool:
 def box(entry: Entry | None, links: Mapping[tuple[str, str, str], str]) -> Box:
     """How a cell is shown."""
     states = words.states()
-    if entry is None or not entry.units:
+    if entry is None or entry.low is None or entry.high is None:
         look = "inconclusive" if entry is not None and entry.state == "inconclusive" else "not_tested"
         link = links.get((entry.service, entry.purpose, entry.key), "") if entry else ""
         return Box(words.SYMBOLS[look], states[look], "", "", "", "", "", states[look], False, link)
-    low, high = interval(entry)
     counts = _n("{bad} of {units} hour failed", "{bad} of {units} hours failed", entry.units)
     counts = counts.format(bad=entry.bad, units=entry.units)
-    bounds = _("{low}–{high} %").format(low=floor(100 * low), high=ceil(100 * high))
+    bounds = _("{low}–{high} %").format(low=floor(100 * entry.low), high=ceil(100 * entry.high))
     since = _("since {day}").format(day=short_day(entry.since)) if entry.since and _lasts(entry) else ""
     word = states[words.look(entry)]
     places = _n("{count} place", "{count} places", entry.vantages).format(count=entry.vantages)

@@ -11,13 +11,14 @@ from probe.analysis.lines import LeftOut
 from probe.analysis.report.evidence import Evidence, Failed, Flow, Point, Program
 from probe.analysis.report.page import report
 from probe.analysis.sources import Gathered, LeftOuts
+from probe.analysis.statistics import jeffreys
 from probe.model import State
 
 FIRST = datetime(2026, 8, 1, tzinfo=UTC)
 MADE = datetime(2026, 9, 1, 12, tzinfo=UTC)
 WORKS = Entry(
     service="paperplane", purpose="messaging", key="AS1", state="reachable", mechanism="", rule="works", because="",
-    identity="proved", units=40, bad=1, vantages=3, bad_vantages=1, runs=50, first=FIRST,
+    identity="proved", units=40, bad=1, low=0.0, high=1.0, vantages=3, bad_vantages=1, runs=50, first=FIRST,
     last=FIRST + timedelta(days=28), since=None, enough=True, states={"reachable": 50},
 )  # fmt: skip
 
@@ -33,7 +34,9 @@ def column(key: str, name: str = "", **more: object) -> Column:
 def entry(key: str = "AS1", state: State = "reachable", **more: object) -> Entry:
     """One that works, or fails in all of its hours."""
     failing = {} if state == "reachable" else {"bad": 40, "rule": "stun.payload", "bad_vantages": 3}
-    return replace(WORKS, key=key, state=state, **(failing | more))
+    whole = replace(WORKS, key=key, state=state, **(failing | more))
+    low, high = jeffreys(whole.bad, whole.units) if whole.units else (None, None)
+    return replace(whole, low=low, high=high)
 
 
 def comparison(
