@@ -21,7 +21,8 @@ def write_page(
     gathered: "Gathered",
 ) -> None:
     """Write the report, and say on stderr where it is."""
-    from probe.analysis.report.page import report
+    from probe.analysis.report.page import is_translated, report
+    from probe.language import language
     from probe.net import SystemNet
 
     page = report(comparison, claimed, evidence, gathered, titles=_titles(), made=SystemNet().utc())
@@ -29,7 +30,8 @@ def write_page(
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise fail(f"--html: {path} cannot be written: {error.strerror}") from None
-    sys.stderr.write(f"The report: {path}\n")
+    english = "" if is_translated() else f" (in English: it is not translated into {language()!r} yet)"
+    sys.stderr.write(f"The report: {path}{english}\n")
 
 
 def _titles() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -16,7 +17,7 @@ from probe.analysis.report.evidence import Evidence
 from probe.analysis.report.lead import lead
 from probe.analysis.report.texts import texts
 from probe.analysis.sources import Gathered
-from probe.language import ENGLISH, _, _n, language
+from probe.language import ENGLISH, _, _n, in_english, language
 
 _OPEN = 40  # cells whose services need no opening first
 _NAMED = 6  # columns named in a line of what was not measured
@@ -53,33 +54,59 @@ def report(
     titles: Mapping[str, str],
     made: datetime,
 ) -> str:
-    """The comparison as HTML. `titles` names services as people write them; `made` is when."""
+    """The comparison as HTML. `titles` names services as people write them; `made` is when.
+
+    It is in one language: in the reader's if all of it is translated, else in English.
+    """
+    with nullcontext() if is_translated() else in_english():
+        return _report(comparison, claims, evidence, gathered, titles, made)
+
+
+def is_translated() -> bool:
+    """Whether the page can be read in the reader's language, and not only a word of it here and there."""
+    ours = texts()
+    with in_english():
+        english = texts()
+    return not language() or all(
+        ours[name] != english[name] for name in ("sure", "matrix_how", "ladders_how")
+    )
+
+
+def _report(
+    comparison: Comparison,
+    claims: Sequence[Claim] | None,
+    evidence: Evidence,
+    gathered: Gathered,
+    titles: Mapping[str, str],
+    made: datetime,
+) -> str:
     entries, beyond = ladders.chosen(comparison)
     links = ladders.anchors(entries)
     histories = lines.histories(comparison, evidence, claims or (), titles)
     calls = lines.calls(comparison, evidence)
     said = lead(comparison, claims, titles)
-    page: str = _template().render(
-        language=language() or ENGLISH,
-        direction=_direction(),
-        t=texts(),
-        style=_file("style.css"),
-        lead=said,
-        period=_period(comparison),
-        grids=matrix.grids(comparison, titles, links),
-        shades=range(matrix.SHADES + 1),
-        histories=histories,
-        calls=calls,
-        ladders=ladders.ladders(entries, comparison, evidence, titles),
-        few_ladders=len(entries) <= _OPEN,
-        capped=_capped(said.beyond, histories, calls, beyond),
-        gaps=_gaps(comparison, titles),
-        places=_places(comparison, evidence),
-        left_out=_left_out(gathered),
-        signs=[(words.SYMBOLS[key], word, words.meanings()[key]) for key, word in words.states().items()],
-        about=_about(evidence, made),
+    return str(
+        _template().render(
+            language=language() or ENGLISH,
+            direction=_direction(),
+            t=texts(),
+            style=_file("style.css"),
+            lead=said,
+            period=_period(comparison),
+            grids=matrix.grids(comparison, titles, links),
+            shades=range(matrix.SHADES + 1),
+            histories=histories,
+            calls=calls,
+            ladders=ladders.ladders(entries, comparison, evidence, titles),
+            few_ladders=len(entries) <= _OPEN,
+            capped=_capped(said.beyond, histories, calls, beyond),
+            gaps=_gaps(comparison, titles),
+            places=_places(comparison, evidence),
+            left_out=_left_out(gathered),
+            signs=[(words.SYMBOLS[key], word, words.meanings()[key]) for key, word in words.states().items()],
+            about=_about(evidence, made),
+        )
     )
-    return page
 
 
 def _template() -> Any:
