@@ -3,7 +3,6 @@ import re
 import string
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
