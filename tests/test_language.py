@@ -3,6 +3,7 @@ import re
 import string
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
