@@ -166,7 +166,8 @@ class Cluster:
         try:
             texts = [file for file in self._files(paths) if not _is_rows(file)]
             into = into.absolute()
-            before = [file for file in self._files([into], absent=True) if file.startswith(f"{into}/run/")]
+            kept = self._files([into], absent=True)
+            before = [file for file in kept if _is_rows(file) and Path(file).parent.parent.name == "run"]
             gone = _told(self._step(partial(worker.look, whole=False), texts))
             keep = partial(
                 worker.keep,

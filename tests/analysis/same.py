@@ -20,14 +20,22 @@ def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
         elsewhere.settled(tables.verdict, tables.measurement).cache() as settled,
         expressions.chosen(settled, by="asn").cache() as chosen,
     ):
+        units = expressions.units(chosen)
+        own = expressions.own(tables.observation, by="asn")
         questions: dict[str, Table] = {
             "settled": settled.filter(settled.alone != settled.state),
-            "matrix": expressions.matrix(expressions.units(chosen)),
+            "matrix": expressions.matrix(units),
             "reasons": expressions.reasons(chosen),
             "places": expressions.places(chosen),
             "cells": expressions.cells(chosen),
             "layers": expressions.layers(tables.observation, by="asn"),
             "versions": expressions.versions(tables.run),
+            "weeks": expressions.history(units, "W"),
+            "months": expressions.history(units, "M"),
+            "flows": expressions.flows(own, "D"),
+            "failures": expressions.failures(own),
+            "lent": expressions.lent(tables.measurement),
+            "programs": expressions.programs(tables.run),
             "families": expressions.matrix(
                 expressions.units(expressions.chosen(settled, by="family", since=NOON))
             ),

@@ -115,7 +115,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         "spark.executor.cores 1\n"
         "spark.cores.max 2\n"
         "spark.sql.session.timeZone UTC\n"
-        "spark.sql.shuffle.partitions 4\n"
+        "spark.sql.shuffle.partitions 2\n"
         "spark.ui.enabled false\n"
         f"spark.driver.extraJavaOptions {_BRIEF}\n"
         f"spark.executor.extraJavaOptions {_BRIEF}\n"

@@ -123,12 +123,18 @@ def test_damaged_and_foreign_rows_are_named_and_the_rest_is_compared(
     whole = verdicts.read_bytes()
     verdicts.write_bytes(whole[:4] + bytes(400) + whole[404:])
     (tmp_path / "rows" / "foreign.parquet").write_bytes(b"PAR1nothing of oursPAR1")
-    code, out, err = probe(
-        "compare", "--no-claims", "--json", "--engine", spark.url, tmp_path / "rows", tmp_path / "other"
-    )
-
-    assert (code, err) == (0, "")
-    assert re.findall(r"(other|foreign)\.parquet", out) == ["foreign", "other"]
+    with engine_at(spark.url) as engine:
+        gathered = engine.gather([tmp_path / "rows", tmp_path / "other"])
+        assert [Path(left.path).name for left in gathered.left_out.named] == ["foreign.parquet"]
+        with pytest.raises(engine.errors):
+            engine.tables(gathered).verdict.to_pyarrow()
+        assert engine.drop_damaged(gathered)
+        assert [Path(left.path).name for left in gathered.left_out.named] == [
+            "foreign.parquet",
+            "other.parquet",
+        ]
+        assert engine.tables(gathered).verdict.count().to_pyarrow().as_py() == 840
+        assert not engine.drop_damaged(gathered)
 
 
 def test_what_cannot_be_asked_is_one_sentence(spark: Cluster, tmp_path: Path) -> None:
