@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from probe.analysis import parquet, sources
+from probe.analysis import parquet, rolling
 from probe.analysis.columns import TABLES
 from probe.failure import Kind
 from probe.model import Document
