@@ -1,7 +1,10 @@
 """A real file system that is full and has room again, and one that is read-only. Needs root."""
 
 import asyncio
+import fcntl
 import os
+import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +16,8 @@ import pytest
 from tests.collector.kept import kept
 from tests.collector.process import process
 from tests.collector.sender import Sender, new_id, result
+
+_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN of linux/ext4.h
 
 
 @pytest.fixture
@@ -31,6 +36,36 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield where
     finally:
         subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+@pytest.fixture
+def dying(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 of its own."""
+    image, where = tmp_path / "image", tmp_path / "mounted"
+    where.mkdir()
+    if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
+        pytest.skip("needs root and mkfs.ext4")
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(where)], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+def shut_down(disk: Path) -> None:
+    """As if it were pulled out: what is not on it now never will be, and every use of it fails."""
+    folder = os.open(disk, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, _SHUTDOWN, struct.pack("I", 2))  # EXT4_GOING_FLAGS_NOLOGFLUSH
+    except OSError as error:
+        pytest.skip(f"this kernel cannot shut a file system down: {error.strerror}")
+    finally:
+        os.close(folder)
 
 
 def remount(disk: Path, how: str) -> None:
@@ -83,3 +118,28 @@ def test_a_disk_that_is_read_only_is_said_at_the_start(tmp_path: Path, disk: Pat
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert (done.returncode, done.stderr) == (1, f"probe: {disk}: Read-only file system\n")
+
+
+def test_a_disk_that_dies_under_a_collector_is_503_and_what_was_acknowledged_is_on_it(
+    tmp_path: Path, dying: Path
+) -> None:
+    me, runs = Sender(), {run: result(run) for run in (new_id() for _ in range(6))}
+    with process(tmp_path, storage=dying / "storage") as up:
+
+        async def story() -> tuple[list[int], list[httpx.Response]]:
+            async with httpx.AsyncClient(base_url=up.url, timeout=60, trust_env=False) as client:
+                first = [(await me.send(client, run, exact)).status_code for run, exact in runs.items()]
+                shut_down(dying)
+                late = new_id()
+                return first, [await me.send(client, late, result(late)), await client.get("/healthz")]
+
+        first, refused = asyncio.run(story())
+    subprocess.run(["umount", str(dying)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(tmp_path / "image"), str(dying)], check=True)
+    with process(tmp_path, storage=dying / "storage"):
+        found = kept(dying / "storage")
+
+    assert first == [201] * 6
+    assert [(one.status_code, one.json()["error"]) for one in refused] == [(503, "storage")] * 2
+    assert all(one.headers["retry-after"] for one in refused)
+    assert found == {run: [exact.decode()] for run, exact in runs.items()}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from probe.collector.document import check
 from probe.collector.protocol import Refused
 from tests.collector.sender import NOW, result, status_of
+from tests.fuzz import fuzz
 
 RUN = "0f1e2d3c4b5a6978"
 EXACT = result(RUN)
@@ -30,8 +31,9 @@ def test_bytes_of_any_kind_are_refused(raw: bytes) -> None:
         assert len(caught.value.reason) <= 300
 
 
-@given(st.integers(0, len(EXACT) - 1), st.binary(min_size=1, max_size=4))
-def test_a_file_with_some_other_bytes_is_a_result_file_or_refused(at: int, other: bytes) -> None:
+@fuzz("collector document", st.tuples(st.integers(0, len(EXACT) - 1), st.binary(min_size=1, max_size=4)))
+def test_a_file_with_some_other_bytes_is_a_result_file_or_refused(given: tuple[int, bytes]) -> None:
+    at, other = given
     assert status_of(lambda: check(EXACT[:at] + other + EXACT[at + len(other) :], RUN, NOW)) in (0, 422)
 
 

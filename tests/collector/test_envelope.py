@@ -12,6 +12,7 @@ from probe.collector.envelope import deletion, envelope, opened, verify
 from probe.collector.protocol import Refused
 from probe.upload.signing import RUN
 from tests.collector.sender import NOW, Sender, new_id, status_of
+from tests.fuzz import fuzz
 
 MOST = 100_000
 ME = Sender(clock=NOW)
@@ -30,7 +31,7 @@ def test_what_is_right_is_taken() -> None:
     assert (made.run, made.sent) == ("0" * 16, "2026-11-25T04:10:37Z")
 
 
-@given(HEADERS)
+@fuzz("collector headers", HEADERS)
 def test_headers_of_any_kind_are_right_or_refused(wrong: dict[str, str]) -> None:
     def work() -> None:
         headers = RIGHT | wrong
@@ -63,8 +64,11 @@ def test_a_signature_is_for_one_run_one_time_and_one_purpose() -> None:
             deletion(*wrong, NOW)
 
 
-@given(PIECES, st.integers(0, 60), st.binary(min_size=1, max_size=3), st.booleans())
-def test_a_frame_of_any_kind_opens_or_is_refused(exact: bytes, at: int, other: bytes, sized: bool) -> None:
+@fuzz(
+    "collector frame", st.tuples(PIECES, st.integers(0, 60), st.binary(min_size=1, max_size=3), st.booleans())
+)
+def test_a_frame_of_any_kind_opens_or_is_refused(given: tuple[bytes, int, bytes, bool]) -> None:
+    exact, at, other, sized = given
     frame = zstandard.ZstdCompressor(write_content_size=sized).compress(exact)
     assert opened(frame, MOST) == exact
     damaged = frame[:at] + other + frame[at + len(other) :]
