@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probe.cli import Home, Json, app, fail
+from probe.cli.answers import confirmed
 
 if TYPE_CHECKING:
     from probe.schedule.platforms import Recipe
@@ -98,7 +99,7 @@ def install(
         if dry_run:
             return
         _require_consent(where)
-        if not yes and not (sys.stdin.isatty() and typer.confirm("Install this?", err=True)):
+        if not yes and not (sys.stdin.isatty() and confirmed("Install this?")):
             raise fail("nothing was installed; --yes installs without asking")
         put(timer, made, Path.home())
     except (ConfigError, ScheduleError) as error:
