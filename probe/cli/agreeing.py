@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from probe.cli import fail
+from probe.cli.answers import confirmed
 
 if TYPE_CHECKING:
     from probe.catalogue import Catalogue
@@ -59,11 +60,9 @@ def ask(asking: Asking, new: Sequence[str] = ()) -> "Consent":
         raise fail(words.nobody_there_to_agree())
     country = _country(asking)
     show_note(asking, country)
-    if not typer.confirm(words.question(asking.tests), err=True):
+    if not confirmed(words.question(asking.tests)):
         raise fail(words.nothing_was_sent())
-    collectors = tuple(
-        host for host in asking.collectors if typer.confirm(words.question_upload(host), err=True)
-    )
+    collectors = tuple(host for host in asking.collectors if confirmed(words.question_upload(host)))
     return record(asking, country=country, collectors=collectors)
 
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from probe.cli import fail
+from probe.cli.answers import confirmed
 from probe.language import _, language
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def agreed(
         how = _('Nobody is there to agree: say --agree, or --far-end "" to measure without calls.')
         raise fail(f"{text}\n{how}")
     sys.stderr.write(f"{text}\n")
-    if not typer.confirm(_("Place them?"), err=True):
+    if not confirmed(_("Place them?")):
         return replace(options, far_end=None)
     _remember(asking.home, options.far_end.host)
     return options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Configs, Home, Json, Results, app, fail
+from probe.cli.answers import confirmed
 from probe.language import _, _n
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def withdraw(
         if erase:
             if not yes and not sys.stdin.isatty():
                 raise fail(words.nobody_there_to_erase())
-            if yes or typer.confirm(words.question_erase(), err=True):
+            if yes or confirmed(words.question_erase()):
                 erased = _erase(where, homes.results(where, results))
     except ConfigError as error:
         raise fail(str(error)) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from probe.cli import Home, Json, app, fail
+from probe.cli.answers import confirmed
 from probe.language import N_, _, said
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def install(
         if dry_run:
             return
         _require_consent(where)
-        if not yes and not (sys.stdin.isatty() and typer.confirm(_("Install this?"), err=True)):
+        if not yes and not (sys.stdin.isatty() and confirmed(_("Install this?"))):
             raise fail(_("nothing was installed; --yes installs without asking"))
         put(timer, made, Path.home())
     except (ConfigError, ScheduleError) as error:

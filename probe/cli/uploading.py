@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import typer
 
 from probe import consent, store
 from probe.catalogue import Collector, Settings
 from probe.cli import fail
+from probe.cli.answers import confirmed
 from probe.language import _, said
 from probe.lock import held
 from probe.net import SystemNet
@@ -82,7 +82,7 @@ class Upload:
         for host in (c.host for c in self.collectors if c.host not in kept.collectors):
             if not sys.stdin.isatty():
                 raise fail(words.nobody_there_for_uploads(host))
-            if not typer.confirm(words.question_upload(host), err=True):
+            if not confirmed(words.question_upload(host)):
                 raise fail(words.nothing_was_sent())
             kept = consent.with_collector(kept, host, SystemNet().utc())
             consent.keep(self.home, kept)

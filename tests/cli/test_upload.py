@@ -15,6 +15,7 @@ from probe.upload.queue import Queue
 from tests.build import NOON
 from tests.upload.foreign import Collector, collecting
 from tests.upload.runs import run_file
+from tests.upload.socks import socks
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = (ROOT / "configs" / "probe.toml").read_text()
@@ -30,9 +31,13 @@ def command(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "probe", "upload", *arguments, "--home", str(home)]
 
 
-def upload(home: Path, *arguments: str) -> tuple[int, str, str]:
+def upload(home: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     done = subprocess.run(
-        command(home, *arguments), capture_output=True, text=True, env={"COLUMNS": "80"}, timeout=60
+        command(home, *arguments),
+        capture_output=True,
+        text=True,
+        env={"COLUMNS": "80", **environment},
+        timeout=60,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -61,6 +66,16 @@ def test_runs_go_to_the_collector_that_was_agreed_to_and_receipts_stay(
     assert (code, told["waiting"]) == (0, [])
     assert all(one["verified"] and one["word"] == "kept" for one in told["outcomes"])
     assert upload(home)[:2] == (0, "0 kept by collectors, 0 waiting\n")
+
+
+def test_the_proxy_of_the_environment_is_used(tmp_path: Path, collector: Collector) -> None:
+    run_file(tmp_path / "results")
+    with socks(collector.port) as (port, asked):
+        proxy = f"socks5://127.0.0.1:{port}"
+        code, _, err = upload(tmp_path, "--to", "http://collect.onion", "--agree", "--all", ALL_PROXY=proxy)
+
+    assert (code, len(collector.runs)) == (0, 1), err
+    assert asked == [b"collect.onion"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",), ("--all",)])

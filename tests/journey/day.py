@@ -142,7 +142,9 @@ def morning(day: Day) -> None:
         "Before anything is sent, the program says what it does and asks. It speaks the language of the system, here"
         " Russian; below is the same in English.",
     )
-    day.volunteer("probe consent", ("[RU]: ", ""), ("[y/N]: ", "y"), ("[y/N]: ", "y"), language="ru_RU.UTF-8")
+    day.volunteer(
+        "probe consent", ("[RU]: ", ""), ("[y/N]: ", "да"), ("[y/N]: ", "да"), language="ru_RU.UTF-8"
+    )
     day.gloss()
     day.volunteer("probe consent show")
 

@@ -11,6 +11,7 @@ import zstandard
 from tests.lab.packets import TCP, UDP, Packet
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_BINDING_SUCCESS = b"\x01\x01"
 _REFLECTORS_WORD = b"\xff" * 12
 _ENCRYPTED = (443, 853, 5223)  # ports on which four bytes mean nothing
 
@@ -107,9 +108,11 @@ def found_on_wire(traces: Iterable[Trace], packets: Iterable[Packet]) -> list[st
 def reason(packet: Packet, trace: Trace) -> str:
     """Why a protocol itself shows an address here; empty if there is no reason.
 
-    Answers of STUN and TURN have it too, XORed (RFC 8489 section 14.2); in that form it is not searched for.
+    Most answers of STUN and TURN have it XORed (RFC 8489 section 14.2); in that form it is not searched for.
     """
     payload = packet.payload
+    if not packet.up and payload[:2] == _BINDING_SUCCESS and trace.form == "packed":
+        return "a STUN server's answer to a question without a cookie (RFC 3489 section 11.2.1)"
     if (
         not packet.up
         and packet.protocol == UDP

@@ -60,12 +60,11 @@ def test_a_run_that_is_sent_again_is_the_same_run(collector: Collector, tmp_path
     assert len(collector.runs) == 1
 
 
-def test_a_collector_that_is_busy_is_asked_again_and_its_wish_is_honoured(
-    collector: Collector, tmp_path: Path
+@pytest.mark.parametrize("wish", [{"Retry-After": "0"}, {}])
+def test_a_collector_that_is_busy_is_asked_again_whether_it_says_when_or_not(
+    collector: Collector, tmp_path: Path, wish: dict[str, str]
 ) -> None:
-    collector.answer = lambda run, times: (
-        JSONResponse({"error": "busy"}, 503, {"Retry-After": "0"}) if times == 1 else None
-    )
+    collector.answer = lambda run, times: JSONResponse({"error": "busy"}, 503, wish) if times == 1 else None
 
     assert sent(collector, tmp_path).word == "kept"
     assert list(collector.posts.values()) == [2]
@@ -127,6 +126,19 @@ def test_a_receipt_of_another_key_than_the_pinned_is_none(collector: Collector, 
         sent(collector, tmp_path, pinned=other)
     (tmp_path / "results").rename(tmp_path / "before")
     assert not sent(collector, tmp_path).verified
+
+
+def test_a_receipt_that_was_altered_is_none(collector: Collector, tmp_path: Path) -> None:
+    assert sent(collector, tmp_path).word == "kept"
+    (tmp_path / "results").rename(tmp_path / "before")
+    collector.answer = lambda run, times: JSONResponse(
+        collector.receipt(run) | {"received": "2026-11-26T12:00:00Z"}, 200
+    )
+
+    for pinned in (collector.pinned, ""):
+        with pytest.raises(Unreachable, match="the signature of its receipt is wrong"):
+            sent(collector, tmp_path, pinned=pinned)
+        next((tmp_path / "results").iterdir()).unlink()
 
 
 def test_nobody_there_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
