@@ -97,7 +97,7 @@ def _compare(
 ) -> "tuple[Comparison, list[Claim] | None, Gathered]":
     import tempfile
 
-    from probe.analysis.compare import claimed
+    from probe.analysis.compare import claimed, settled
     from probe.analysis.compare import compare as compared
     from probe.analysis.engine import EngineError, opened
     from probe.analysis.sources import SourceError, drop_damaged, gather
@@ -110,8 +110,8 @@ def _compare(
         spill = Path(folder, "spill")
 
         def asked() -> "tuple[Comparison, list[Claim] | None, Gathered]":
-            tables = opened(gathered.files, spill)
-            return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
+            with settled(opened(gathered.files, spill)) as tables:
+                return compared(tables, ask), claimed(tables, ask) if claims else None, gathered
 
         try:
             return asked()
