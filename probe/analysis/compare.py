@@ -1,7 +1,8 @@
 """Many runs side by side: what fares how, where, since when, and what was left out."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,27 +105,38 @@ class Comparison(Record):
     runs: int
 
 
+@contextmanager
+def settled(tables: Tables) -> Iterator[Tables]:
+    """The tables with the verdicts that other networks settle, for several questions: they are settled but once."""
+    if "alone" in tables.verdict.columns:
+        yield tables
+        return
+    with elsewhere.answers(tables.verdict, tables.measurement).cache() as answers:
+        yield tables._replace(verdict=elsewhere.applied(tables.verdict, answers))
+
+
 def compare(tables: Tables, ask: Ask) -> Comparison:
     """Ask the tables."""
-    verdicts = elsewhere.settled(tables.verdict, tables.measurement)
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
-    with expressions.chosen(verdicts, by=ask.by, services=ask.services, since=since).cache() as chosen:
+    asked: dict[str, Any] = {"by": ask.by, "services": ask.services, "since": since}
+    columns = _rows(expressions.places(expressions.chosen(tables.verdict, **asked)))
+    with settled(tables) as found:
+        chosen = expressions.chosen(found.verdict, **asked)
         matrix = _rows(expressions.matrix(expressions.units(chosen)))
-        columns = tuple(_column(row, ask.by) for row in _rows(expressions.places(chosen)))
         reasons = defaultdict(list)
         for row in _rows(expressions.reasons(chosen)):
             reasons[row["service"], row["purpose"], row["key"]].append(row)
-    layers = expressions.layers(tables.observation, by=ask.by, services=ask.services, since=since)
+    layers = expressions.layers(tables.observation, **asked)
     ends = zip(*jeffreys_each([row["bad"] for row in matrix], [row["units"] for row in matrix]), strict=True)
     return Comparison(
         by=ask.by,
-        columns=columns,
+        columns=tuple(_column(row, ask.by) for row in columns),
         entries=tuple(
             _entry(row, reasons[row["service"], row["purpose"], row["key"]], Interval(*map(float, interval)))
             for row, interval in zip(matrix, ends, strict=True)
         ),
         layers=tuple(Layer(**row) for row in _rows(layers)),
-        runs=sum(column.runs for column in columns),
+        runs=sum(row["runs"] for row in columns),
     )
 
 
@@ -134,13 +146,13 @@ def claimed(tables: Tables, ask: Ask) -> list[Claim]:
     Only the claims of the services that were asked for are given.
     """
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
-    verdicts = elsewhere.settled(tables.verdict, tables.measurement)
-    with expressions.chosen(verdicts, by="asn", since=since).cache() as chosen:
+    with settled(tables) as asked:
+        verdicts = expressions.chosen(elsewhere.supported(asked.verdict), by="asn", since=since)
         versions = {
             (row["vantage"], _utc(row["hour"])): row["software"]
             for row in _rows(expressions.versions(tables.run))
         }
-        found = claims(cells(chosen), versions=versions)
+        found = claims(cells(verdicts), versions=versions)
     return [claim for claim in found if not ask.services or claim.service in ask.services]
 
 
@@ -169,7 +181,9 @@ def _utc(at: datetime) -> datetime:
 
 def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], share: Interval) -> Entry:
     units, bad = row["units"], row["bad"]
-    states = {state: row[state] for state in STATES if row[state]}
+    counts: Counter[State] = Counter()
+    for reason in reasons:
+        counts[reason["state"]] += reason["runs"]
     failing = 2 * bad > units or (row["since"] is not None and bad > 0)
     wanted = FAILING if failing else ("reachable",) if units else ("inconclusive", "not_tested")
     first = next(reason for reason in reasons if reason["state"] in wanted)
@@ -188,10 +202,10 @@ def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], share: 
         high=round(share.high, 4) if units else None,
         vantages=row["vantages"],
         bad_vantages=row["bad_vantages"],
-        runs=row["runs"],
+        runs=counts.total(),
         first=_utc(row["first"]),
         last=_utc(row["last"]),
         since=_utc(row["since"]) if row["since"] and row["last_good"] else None,
         enough=row["vantages"] >= ENOUGH_VANTAGES and units >= ENOUGH_UNITS,
-        states=states,
+        states={state: counts[state] for state in STATES if counts[state]},
     )

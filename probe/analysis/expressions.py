@@ -46,13 +46,16 @@ def _key(table: Table, by: By) -> StringValue:
 
 
 def units(verdicts: Table) -> Table:
-    """One row per service, purpose, key and unit: its runs by state."""
-    counts = {state: (_.state == state).sum() for state in STATES}
+    """One row per service, purpose, key and unit: good, bad, or neither where no run allows a statement."""
+    usable, failing = _.count(where=_.state.isin(USABLE)), _.count(where=_.state.isin(FAILING))
     return (
         verdicts.group_by("service", "purpose", "key", "network", "vantage", "hour")
-        .agg(runs=_.count(), usable=_.state.isin(USABLE).sum(), failing=_.state.isin(FAILING).sum(), **counts)
-        .mutate(bad=2 * _.failing > _.usable, good=(_.usable > 0) & (2 * _.failing <= _.usable))
-    )
+        .agg(usable=usable, failing=failing)
+        .select(
+            "service", "purpose", "key", "vantage", "hour",
+            bad=2 * _.failing > _.usable, good=(_.usable > 0) & (2 * _.failing <= _.usable),
+        )
+    )  # fmt: skip
 
 
 def matrix(units: Table) -> Table:
@@ -62,24 +65,24 @@ def matrix(units: Table) -> Table:
     vantages        vantage points behind the units; `bad_vantages` behind those in which it fails
     since           the hour from which on it fails in every unit, null if it last worked
     """
-    same = ibis.window(group_by=["service", "purpose", "key"])
-    last_good = _.hour.max(where=_.good).over(same)
-    failing = _.bad & (_.last_good.isnull() | (_.hour > _.last_good))
+    found = units.group_by("service", "purpose", "key").agg(
+        units=_.count(where=_.bad | _.good),
+        bad=_.count(where=_.bad),
+        vantages=_.vantage.nunique(where=_.bad | _.good),
+        bad_vantages=_.vantage.nunique(where=_.bad),
+        first=_.hour.min(),
+        last=_.hour.max(),
+        last_good=_.hour.max(where=_.good),
+        first_bad=_.hour.min(where=_.bad),
+        last_bad=_.hour.max(where=_.bad),
+        failed=_.hour.collect(where=_.bad),
+    )
+    # Of a list, for asking the units once more would cost as much as everything else.
+    after = found.failed.filter(lambda hour: hour > found.last_good).mins()
+    since = ibis.cases((_.last_good.isnull(), _.first_bad), (_.last_bad > _.last_good, after))
     return (
-        units.mutate(last_good=last_good)
-        .group_by("service", "purpose", "key")
-        .agg(
-            units=(_.usable > 0).sum(),
-            bad=_.bad.sum(),
-            vantages=_.vantage.nunique(where=_.usable > 0),
-            bad_vantages=_.vantage.nunique(where=_.bad),
-            runs=_.runs.sum(),
-            first=_.hour.min(),
-            last=_.hour.max(),
-            since=_.hour.min(where=failing),
-            last_good=_.last_good.max(),
-            **{state: _[state].sum() for state in STATES},
-        )
+        found.mutate(since=since)
+        .drop("first_bad", "last_bad", "failed")
         .order_by("service", "purpose", "key")
     )
 
@@ -95,8 +98,11 @@ def reasons(verdicts: Table) -> Table:
 
 def places(verdicts: Table) -> Table:
     """What is known of each key: name, countries, vantage points, runs, first and last hour."""
+    runs = verdicts.group_by("key", "run").agg(
+        **{name: _[name].max() for name in ("as_name", "asn", "network", "country", "vantage", "hour")}
+    )
     return (
-        verdicts.group_by("key")
+        runs.group_by("key")
         .agg(
             as_name=_.as_name.max(),
             asn=_.asn.max(),
@@ -104,7 +110,7 @@ def places(verdicts: Table) -> Table:
             country=_.country.max(),
             countries=_.country.nunique(),
             vantages=_.vantage.nunique(),
-            runs=_.run.nunique(),
+            runs=_.count(),
             first=_.hour.min(),
             last=_.hour.max(),
         )

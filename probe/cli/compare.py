@@ -151,14 +151,14 @@ def compared(
             gathered = asked.gather(paths)
 
             def answers() -> Compared:
-                tables = asked.tables(gathered)
-                found = analysis.compare(tables, ask)
-                return Compared(
-                    found,
-                    analysis.claimed(tables, ask) if claims else None,
-                    gathered,
-                    evidence(tables, ask, found) if page and found.columns else None,
-                )
+                with analysis.settled(asked.tables(gathered)) as tables:
+                    found = analysis.compare(tables, ask)
+                    return Compared(
+                        found,
+                        analysis.claimed(tables, ask) if claims else None,
+                        gathered,
+                        evidence(tables, ask, found) if page and found.columns else None,
+                    )
 
             try:
                 return answers()

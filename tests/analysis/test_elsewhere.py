@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from probe.analysis.elsewhere import settled
+from probe.analysis.elsewhere import settled, supported
 from probe.failure import Kind
 from probe.model import Document
 from tests.analysis.runs import answering, asked, reset, run, silent, tabled
@@ -31,6 +31,9 @@ def gone(**where: Any) -> Document:
     return run(document(measured(), lookups=lookups), **where)
 
 
+HERE = run(silent(), asn=1, country="AA")
+
+
 def test_one_network_alone_settles_nothing() -> None:
     assert state(run(silent(), asn=1, country="AA")) == "unreachable"
 
@@ -39,9 +42,63 @@ def test_what_another_network_reached_at_that_time_is_likely_blocked_here() -> N
     verdict = here(run(silent(), asn=1, country="AA"), run(answering(), asn=2, country="BB"))
 
     assert (verdict["state"], verdict["alone"], verdict["rule"]) == (
-        "likely_blocked", "unreachable", "elsewhere.reached",
+        "likely_blocked", "unreachable", "elsewhere.once",
     )  # fmt: skip
     assert verdict["mechanism"] == "tcp.dropped.address"
+    assert "the only one who tried it elsewhere" in verdict["because"]
+
+
+def test_where_several_reached_it_the_word_of_no_single_one_decides() -> None:
+    verdict = here(HERE, *(run(answering(), asn=n, country="BB") for n in (2, 3)))
+
+    assert (verdict["state"], verdict["rule"]) == ("likely_blocked", "elsewhere.reached")
+
+
+def test_one_forged_file_that_says_it_was_reached_moves_nothing_where_others_tried_it_too() -> None:
+    others = [run(silent(), asn=2, country="BB"), run(silent(), asn=3, country="CC")]
+
+    assert state(HERE, *others, run(answering(), asn=4, country="DD")) == "unreachable"
+    assert state(HERE, others[0], run(answering(), asn=4, country="DD")) == "unreachable"
+
+
+def test_one_forged_file_that_says_it_failed_moves_nothing_where_two_reached_it() -> None:
+    reached = [run(answering(), asn=n, country="BB") for n in (2, 3)]
+
+    assert state(HERE, *reached, run(silent(), asn=4, country="DD")) == "likely_blocked"
+
+
+def test_a_vantage_point_has_one_vote_however_often_it_measures() -> None:
+    forged = [run(answering(), asn=4, country="DD", label="me") for _ in range(9)]
+    others = [run(silent(), asn=n, country="BB") for n in (2, 3)]
+    docs = [HERE, *others, *forged]
+    made = tabled(docs, vantages=["one", "two", "three", *["forger"] * 9])
+    found = asked(settled(made.verdict, made.measurement))
+
+    assert [v["state"] for v in found if (v["run"], v["purpose"], v["family"]) == (HERE.run.id, "messaging", 0)] == [
+        "unreachable"
+    ]  # fmt: skip
+
+
+def test_a_country_that_is_cut_off_as_a_whole_does_not_outvote_two_who_are_outside() -> None:
+    at_home = [run(silent(), asn=n, country="AA") for n in range(10, 16)]
+
+    assert state(HERE, *at_home, run(answering(), asn=2, country="BB")) == "unreachable"
+    outside = [run(answering(), asn=n, country="BB") for n in (2, 3)]
+    assert state(HERE, *at_home, *outside) == "likely_blocked"
+
+
+def test_claims_rest_on_no_verdict_that_a_single_vantage_point_elsewhere_settled() -> None:
+    def counted(*docs: Document) -> str:
+        made = tabled(docs)
+        found = asked(supported(settled(made.verdict, made.measurement)))
+        return str(
+            next(v["state"] for v in found if (v["run"], v["purpose"]) == (docs[0].run.id, "messaging"))
+        )
+
+    nameless = gone(asn=1, country="AA")
+    reached = [run(answering(), asn=n, country="BB") for n in (2, 3)]
+    assert [state(nameless, reached[0]), counted(nameless, reached[0])] == ["likely_blocked", "inconclusive"]
+    assert counted(nameless, *reached) == "likely_blocked"
 
 
 def test_another_network_of_the_same_country_will_do_for_that() -> None:
@@ -79,17 +136,16 @@ def test_a_verdict_that_was_proven_here_is_left_alone() -> None:
     assert (verdict["state"], verdict["alone"]) == ("reachable", "reachable")
 
 
-def test_what_fails_alike_in_three_countries_and_is_reached_nowhere_is_down() -> None:
-    verdict = here(
-        run(silent(), asn=1, country="AA"),
-        run(silent(), asn=2, country="BB"),
-        run(silent(), asn=3, country="CC"),
-    )
+def test_what_fails_alike_in_four_countries_and_is_reached_nowhere_is_down() -> None:
+    verdict = here(HERE, *(run(silent(), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"), (4, "DD"))))
 
     assert (verdict["state"], verdict["rule"], verdict["mechanism"]) == ("down", "elsewhere.down", "")
 
 
-def test_two_countries_may_block_the_same_service() -> None:
+def test_two_countries_may_block_the_same_service_and_a_third_be_forged() -> None:
+    assert (
+        state(HERE, run(silent(), asn=2, country="BB"), run(silent(), asn=3, country="CC")) == "unreachable"
+    )
     assert state(run(silent(), asn=1, country="AA"), run(silent(), asn=2, country="BB")) == "unreachable"
     assert state(
         run(silent(), asn=1, country="AA"), run(silent(), asn=2, country="AA"), run(silent(), asn=3, country="AA")
@@ -97,18 +153,15 @@ def test_two_countries_may_block_the_same_service() -> None:
 
 
 def test_failing_otherwise_is_not_failing_alike() -> None:
-    others = [run(silent(kind=Kind.RESET), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"))]
+    others = [run(silent(kind=Kind.RESET), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"), (4, "DD"))]
 
     assert state(run(silent(), asn=1, country="AA"), *others) == "unreachable"
 
 
-def test_reached_once_outweighs_failing_everywhere_else() -> None:
+def test_what_anybody_reached_is_not_down() -> None:
     others = [run(silent(), asn=n, country=c) for n, c in ((2, "BB"), (3, "CC"), (4, "DD"))]
 
-    assert (
-        state(run(silent(), asn=1, country="AA"), *others, run(answering(), asn=5, country="EE"))
-        == "likely_blocked"
-    )
+    assert state(HERE, *others, run(answering(), asn=5, country="EE")) == "unreachable"
 
 
 def test_a_network_that_blocks_something_else_is_no_witness_for_an_outage() -> None:
@@ -126,9 +179,9 @@ def test_a_network_that_blocks_something_else_is_no_witness_for_an_outage() -> N
     assert shut.judgement is not None
     assert shut.judgement.services["pigeon"]["messaging"].state == "blocked"
 
-    assert (
-        state(run(silent(), asn=1, country="AA"), shut, run(silent(), asn=3, country="CC")) == "unreachable"
-    )
+    others = [run(silent(), asn=n, country=c) for n, c in ((3, "CC"), (4, "DD"))]
+    assert state(HERE, shut, *others) == "unreachable"
+    assert state(HERE, *others, run(silent(), asn=5, country="EE")) == "down"
 
 
 def test_an_endpoint_whose_group_works_in_another_way_is_not_what_a_verdict_rests_on() -> None:
@@ -146,8 +199,8 @@ def test_an_endpoint_whose_group_works_in_another_way_is_not_what_a_verdict_rest
     assert state(run(both, asn=1), run(other, asn=2)) == "unreachable"
 
 
-def test_a_name_that_nobody_knows_in_three_countries_is_retired_and_not_blocked() -> None:
-    verdict = here(gone(asn=1, country="AA"), gone(asn=2, country="BB"), gone(asn=3, country="CC"))
+def test_a_name_that_nobody_knows_in_four_countries_is_retired_and_not_blocked() -> None:
+    verdict = here(*(gone(asn=n, country=c) for n, c in ((1, "AA"), (2, "BB"), (3, "CC"), (4, "DD"))))
 
     assert (verdict["alone"], verdict["state"], verdict["rule"]) == (
         "inconclusive",

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from probe import rules
-from probe.analysis import elsewhere, expressions
-from probe.analysis.compare import Ask, Column, Comparison
+from probe.analysis import expressions
+from probe.analysis.compare import Ask, Column, Comparison, settled
 from probe.analysis.engine import Tables
 from probe.analysis.expressions import Step
 from probe.record import Record
@@ -80,16 +80,15 @@ def evidence(tables: Tables, ask: Ask, comparison: Comparison) -> Evidence:
     """Ask the tables what the comparison of them does not hold."""
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
     step = _step(comparison.columns)
-    verdicts = elsewhere.settled(tables.verdict, tables.measurement)
-    chosen = expressions.chosen(verdicts, by=ask.by, services=ask.services, since=since)
+    with settled(tables) as found:
+        chosen = expressions.chosen(found.verdict, by=ask.by, services=ask.services, since=since)
+        history = _rows(expressions.history(expressions.units(chosen), step))
     own = expressions.own(tables.observation, by=ask.by, services=ask.services, since=since)
     lent = {row["host"] for row in _rows(expressions.lent(tables.measurement))}
     runs = tables.run if since is None else tables.run.filter(tables.run.started >= since)
     return Evidence(
         step=step,
-        points=tuple(
-            Point(**_timed(row)) for row in _rows(expressions.history(expressions.units(chosen), step))
-        ),
+        points=tuple(Point(**_timed(row)) for row in history),
         flows=tuple(Flow(**_timed(row)) for row in _rows(expressions.flows(own, step))),
         failures=tuple(
             Failed(**_timed(row) | {"host": "" if row["host"] in lent else row["host"]})
