@@ -27,8 +27,8 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u20
 ROOT = Path(__file__).parent.parent
 CACHES = (language._chosen, language._templates)
 TERMS = {
-    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS", "UTC",
-    "extended", "voice", "tls",
+    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS",
+    "UTC", "extended", "voice", "tls",
 }  # fmt: skip
 LOCALE = ROOT / "probe" / "locale"
 LANGUAGES = sorted(path.parent.parent.name for path in LOCALE.glob("*/LC_MESSAGES/callreach.po"))

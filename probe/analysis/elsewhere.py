@@ -19,6 +19,8 @@ import ibis
 from ibis import _
 from ibis.expr.types import BooleanValue, IntegerValue, Table
 
+from probe.language import N_
+
 WITHIN = timedelta(minutes=30)
 COUNTRIES = 3  # others, beside one's own, on whose open networks it must fail alike
 _ENDPOINT = ["service", "target", "host", "ip", "port"]
@@ -29,10 +31,14 @@ _GROUP = ["run", "service", "purpose", "group"]
 _BUCKET = int(WITHIN.total_seconds())
 REACHED, ONCE, DOWN, RETIRED = "elsewhere.reached", "elsewhere.once", "elsewhere.down", "elsewhere.retired"
 BECAUSE = {
-    REACHED: "what fails here was reached within half an hour by most who tried it on other networks",
-    ONCE: "what fails here was reached within half an hour on another network, by the only one who tried it elsewhere",
-    DOWN: "it failed alike at that time on open networks of at least four countries, and was reached on none",
-    RETIRED: "its name exists nowhere any more: resolvers of at least four countries deny it",
+    REACHED: N_("what fails here was reached within half an hour by most who tried it on other networks"),
+    ONCE: N_(
+        "what fails here was reached within half an hour on another network, by the only one who tried it elsewhere"
+    ),
+    DOWN: N_(
+        "it failed alike at that time on open networks of at least four countries, and was reached on none"
+    ),
+    RETIRED: N_("its name exists nowhere any more: resolvers of at least four countries deny it"),
 }
 
 

@@ -9,7 +9,7 @@ from probe.analysis.dates import minute
 from probe.analysis.report import words
 from probe.analysis.report.evidence import Evidence, Failed
 from probe.analysis.report.matrix import Box, box
-from probe.language import _, _n
+from probe.language import _, _n, said
 from probe.record import plain
 
 MOST = 600  # cells with a ladder; those that fail come first
@@ -86,12 +86,11 @@ def ladders(
 
 
 def _because(entry: Entry) -> str:
-    """Why the verdict is what it is: the rule's own words are English, as in the documents."""
+    """Why the verdict is what it is, and the mechanism or the rule by the name that documents have for it."""
     if entry.state == "reachable":
         return ""
-    said = words.mechanism(entry.mechanism, entry.because) if entry.mechanism else ""
     own = plain(entry.mechanism or entry.rule)
-    return f"{said} ({own})" if said and said != own else own
+    return f"{said(plain(entry.because))} ({own})" if entry.because else own
 
 
 def _rungs(layers: Sequence[Layer], last: Mapping[tuple[str, str, str, str, str], Failed]) -> list[Rung]:
