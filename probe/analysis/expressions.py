@@ -145,7 +145,7 @@ def own(observations: Table, *, by: By, services: Sequence[str] = (), since: dat
 def history(units: Table, step: Step) -> Table:
     """Units over time: in each hour, day, week or month those that allow a statement, and those in which it fails."""
     return (
-        units.filter(_.usable > 0)
+        units.filter(_.bad | _.good)
         .mutate(at=_.hour.truncate(step))
         .group_by("service", "purpose", "key", "at")
         .agg(units=_.count(), bad=_.bad.sum())
