@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MARK = "callreach on a worker: "  # how a sentence is found in what an engine says of a task that failed
 
+_BATCH = 1 << 18  # bytes of answers that travel together
+
 
 class WorkerError(Exception):
     """A worker cannot do its part; the sentence says why."""
@@ -56,9 +58,21 @@ def steps(batches: "Iterator[pa.RecordBatch]", *, version: str, step: Step) -> "
     shape = pa.schema([pa.field("number", pa.int64()), *texts, pa.field("data", pa.binary())])
     for batch in batches:
         for one in batch.to_pylist():
-            for answer in step(Path(one["path"])):
-                row = {"number": one["number"], "path": one["path"], **answer._asdict()}
-                yield pa.RecordBatch.from_pylist([row], schema=shape)
+            for some in _in_batches(step(Path(one["path"]))):
+                rows = [{"number": one["number"], "path": one["path"], **answer._asdict()} for answer in some]
+                yield pa.RecordBatch.from_pylist(rows, schema=shape)
+
+
+def _in_batches(answers: Iterator[Answer]) -> Iterator[list[Answer]]:
+    held, size = list[Answer](), 0
+    for answer in answers:
+        held.append(answer)
+        size += len(answer.data) + len(answer.text)
+        if size >= _BATCH:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def list_files(path: Path) -> Iterator[Answer]:
