@@ -8,7 +8,7 @@ from tests.collector.sender import status_of
 TOKEN, DIGEST = new_token()
 
 
-@pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer  {TOKEN} "])
+@pytest.mark.parametrize("header", [f"Bearer {TOKEN}", f"bearer  {TOKEN} "], ids=["usual", "odd"])
 def test_any_reader_of_several_is_let_in(header: str) -> None:
     readers = Readers((digest("another"), DIGEST, digest("a third")))
 
@@ -18,6 +18,16 @@ def test_any_reader_of_several_is_let_in(header: str) -> None:
 @pytest.mark.parametrize(
     "header",
     ["", TOKEN, "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {DIGEST}", f"Bearer {TOKEN}x", "Bearer \xff"],
+    ids=[
+        "none",
+        "bare",
+        "empty",
+        "blank",
+        "basic",
+        "digest",
+        "longer",
+        "binary",
+    ],  # a token is new in every process
 )
 def test_nobody_else_is(header: str) -> None:
     assert status_of(lambda: Readers((DIGEST,)).admit(header)) == 401
