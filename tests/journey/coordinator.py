@@ -58,12 +58,12 @@ class Coordinator:
         words = shlex.split(command.replace(STORAGE, str(self.storage)))
         return typed([*self._inside, sys.executable, "-m", *words])
 
-    def rows(self) -> dict[str, bytes]:
-        """What Parquet files made from the storage hold, as text."""
+    def rows(self, runs: Path) -> dict[str, bytes]:
+        """What Parquet files made from these runs hold, as text."""
         import pyarrow.parquet
 
         folder = self.folder / "rows"
-        said = self.type(f"probe import {STORAGE} --to {folder}")
+        said = self.type(f"probe import {runs} --to {folder}")
         assert said.code == 0, said
         tables = {str(path): pyarrow.parquet.read_table(path) for path in folder.rglob("*.parquet")}
         return {path: repr(table.to_pylist()).encode() for path, table in tables.items()}

@@ -78,7 +78,7 @@ def nothing_is_found(day: Day, wire: list[Packet], bodies: list[bytes]) -> None:
     shown = {moment.command: moment.said.text.encode() for part in day.sections for moment in part.moments}
     assert traces.found([*addresses, *machine], shown) == []
 
-    at_the_collector = day.coordinator.written() | day.coordinator.rows()
+    at_the_collector = day.coordinator.written() | day.coordinator.rows(day.home / "results")
     at_the_collector |= {path: day.coordinator.asks(path) for path in ("/metrics", "/healthz")}
     at_the_collector |= {f"connection {number}": octets for number, octets in enumerate(bodies)}
     assert traces.found(everything, at_the_collector) == []
