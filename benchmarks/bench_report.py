@@ -34,17 +34,19 @@ from probe.analysis.engine import opened
 from probe.analysis.report.evidence import evidence
 from probe.analysis.report.page import report
 from probe.analysis.sources import gather
+def held():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1000
 def work(folder, spill, page):
     began = time.perf_counter()
     gathered = gather([Path(folder)], Path(spill))
     tables = opened(gathered.files, Path(spill))
     found = compare(tables, Ask())
     claims = claimed(tables, Ask())
-    asked = time.perf_counter()
+    asked, before = time.perf_counter(), held()
     seen = evidence(tables, Ask(), found)
     made = report(found, claims, seen, gathered, titles={}, made=datetime(2026, 12, 1, tzinfo=UTC))
     Path(page).write_text(made, encoding="utf-8")
-    return f"{asked - began:.1f} s of it compare and claim; {len(found.columns)} networks, {found.runs} runs"
+    return f"{asked - began:.1f} s and {before:.0f} MB of it compare and claim; {found.runs} runs"
 """
 
 

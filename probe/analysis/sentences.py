@@ -13,7 +13,7 @@ from probe.language import _, _n, language
 
 
 class Headline(NamedTuple):
-    """A sentence that may stand alone, the claim it rests on, and whatever else of that service works there."""
+    """A sentence that may stand alone, and the claim it rests on."""
 
     text: str
     claim: Claim

@@ -87,7 +87,7 @@ def _report(
     said = lead(comparison, claims, titles)
     return str(
         _template().render(
-            language=language() or ENGLISH,
+            language=(language() or ENGLISH).replace("_", "-"),
             direction=_direction(),
             t=texts(),
             style=_file("style.css"),

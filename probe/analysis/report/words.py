@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from probe.analysis.compare import Column, Comparison, Entry
-from probe.analysis.expressions import FAILING, MEDIA, By
+from probe.analysis.expressions import FAILING, By
 from probe.analysis.sentences import phrases
 from probe.language import _, _n
 from probe.record import plain
@@ -34,11 +34,6 @@ def name(text: str) -> str:
 def bare(text: str) -> str:
     """A text as a terminal wants it, which shows what isolates names."""
     return text.translate({ord(_ISOLATED): None, ord(_END): None})
-
-
-def state(entry: Entry) -> str:
-    """What an entry's state is called: no stronger than what was done."""
-    return states()[look(entry)]
 
 
 def look(entry: Entry) -> str:
@@ -227,8 +222,3 @@ def purpose(one: str) -> str:
 def service(one: str, titles: Mapping[str, str]) -> str:
     """A service as people write it."""
     return plain(titles.get(one) or one.title())
-
-
-def is_test_call(step: str) -> bool:
-    """Whether a step goes to a machine that somebody lends, and not to the service's own."""
-    return step in MEDIA

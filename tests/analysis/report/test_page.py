@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from probe.analysis.report import charts
+from probe.language import languages, speak
 from tests.analysis.report.build import comparison, entry, foreign, month, page
 
 _HTML = "{http://www.w3.org/1999/xhtml}"
@@ -110,6 +111,22 @@ def test_charts_have_a_title_and_a_description_and_text_as_text() -> None:
         assert "AS1 Net" in words(next(svg.iter(f"{_SVG}desc")))
         assert "AS1 Net" in [words(one).strip("\u2068\u2069") for one in svg.iter(f"{_SVG}text")]
     assert "It changed between 10 August and 11 August." in words(svgs[0])
+
+
+@pytest.mark.parametrize("code", languages())
+def test_a_page_is_in_one_language(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "")
+    try:
+        speak(code)
+        text = month()
+    finally:
+        speak("")
+    (language, direction) = re.findall(r'<html lang="([^"]*)" dir="([^"]*)">', text)[0]
+
+    assert (language == "en") == ("How sure is that" in text) == ("All times are UTC" in text)
+    assert language in ("en", code.replace("_", "-"))
+    assert direction == ("rtl" if language in ("ar", "fa") else "ltr")
+    assert code != "ru" or language == "ru"
 
 
 def test_the_same_comparison_gives_the_same_page() -> None:
