@@ -5,6 +5,10 @@ while ours settles verdicts between networks, counts units, says since when, and
 
     python benchmarks/bench_compare.py                                  ten million observations, 100,000 documents
     python benchmarks/bench_compare.py --observations 1e6 --documents 2000
+    python benchmarks/bench_compare.py --growth                        1, 10, 100 million; 2 GB of disk, no documents
+    python benchmarks/bench_compare.py --claims --documents 0            what claims cost beside the matrix
+
+polars and pandas are measured where they are installed: `pip install polars pandas`.
 """
 
 import argparse
@@ -151,6 +155,14 @@ def work(folder, spill):
     made = compare(opened(gather([Path(folder)], Path(spill)).files, Path(spill)), Ask())
     return f"{len(made.entries)} cells, {len(made.layers)} layers, {made.runs} runs"
 """
+CLAIMS = """
+from pathlib import Path
+from probe.analysis.compare import Ask, claimed
+from probe.analysis.engine import opened
+from probe.analysis.sources import gather
+def work(folder, spill):
+    return f"{len(claimed(opened(gather([Path(folder)], Path(spill)).files, Path(spill)), Ask()))} claims"
+"""
 PEERS = {
     "DuckDB": """
 import duckdb
@@ -173,7 +185,7 @@ def work(folder, spill):
 }
 
 
-def matrix(observations: int) -> bool:
+def matrix(observations: int, *, claims: bool = False) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         make_rows(Path(folder, "rows"), observations)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
@@ -185,14 +197,19 @@ def matrix(observations: int) -> bool:
         print(f"compare: {seconds:.2f} s, {resident / 1e6:.0f} MB resident ({said})")
         for name, code in PEERS.items():
             try:
-                theirs, memory, _ = alone(code, Path(folder, "rows"), Path(folder, "spill"))
+                with ahead():
+                    theirs, memory, _ = alone(code, Path(folder, "rows"), Path(folder, "spill"))
             except RuntimeError as error:
-                print(f"{name}: not measured ({error})")
+                absent = "No module named" in str(error)
+                print(f"{name}: " + ("is not installed" if absent else f"not measured ({error})"))
                 continue
             print(
                 f"{name}, a bare group-by: {theirs:.2f} s, {memory / 1e6:.0f} MB;"
                 f" ours takes {seconds / theirs:.1f} times as long"
             )
+        if claims:
+            took, memory, said = alone(CLAIMS, Path(folder, "rows"), Path(folder, "spill"))
+            print(f"claims: {took:.1f} s, {memory / 1e6:.0f} MB resident ({said})")
     kept = seconds <= MATRIX_SECONDS and resident <= MATRIX_BYTES
     print(
         f"limits at ten million: {MATRIX_SECONDS} s, {MATRIX_BYTES / 1e6:.0f} MB: {'kept' if kept else 'missed'}"
@@ -301,11 +318,17 @@ def main() -> None:
     said = argparse.ArgumentParser(description="How fast comparing is.")
     said.add_argument("--observations", type=lambda text: int(float(text)), default=10_000_000)
     said.add_argument("--documents", type=lambda text: int(float(text)), default=DOCUMENTS)
+    said.add_argument(
+        "--growth", action="store_true", help="compare 1, 10 and 100 million observations, and no more"
+    )
+    said.add_argument("--claims", action="store_true", help="measure the claims too, which take minutes")
     given = said.parse_args()
     works: list[Callable[[], bool]] = [
-        lambda: conversion(given.documents),
-        lambda: matrix(given.observations),
+        lambda: not given.documents or conversion(given.documents),
+        lambda: matrix(given.observations, claims=given.claims),
     ]
+    if given.growth:
+        works = [lambda size=size: matrix(size) for size in (10**6, 10**7, 10**8)]  # type: ignore[misc]
     kept = [work() for work in works]
     raise SystemExit(0 if all(kept) else 1)
 

@@ -5,9 +5,9 @@ from statistics import median
 from probe.failure import Kind
 from probe.model import Chain, Finding
 from probe.reading import OWN, Reading, failure_of, ids
-from probe.regime import FOREIGN, Network, regimes
+from probe.regime import FOREIGN, Network
 from probe.resolution import opened
-from probe.tampering import resolver, tampering
+from probe.tampering import tampering
 
 _FREEZE = (12_000, 40_000)  # bytes of one TCP connection after which a known filter lets nothing more pass
 _DISTURBED = {
@@ -91,11 +91,10 @@ def _encrypted_dns(network: Network) -> list[Finding]:
 
 def _resolver_policy(network: Network) -> list[Finding]:
     """Names that are no messenger's and that the machine's own resolver falsifies: its policy, named."""
-    system = resolver(network.document, network.names)
     found = []
     for measurement in network.controls.measurements:
         for host in {chain.host for chain in measurement.chains} & network.names.keys():
-            lie = tampering(network.names[host], measurement.chains, system)
+            lie = tampering(network.names[host], measurement.chains, network.resolver)
             if lie is not None and lie.proved:
                 because = (
                     f"the machine's own resolver tampers with {host} ({lie.mechanism}), which is no messenger"
@@ -126,7 +125,7 @@ def _quic(network: Network) -> list[Finding]:
 
 def findings(network: Network) -> list[Finding]:
     """Every regime that applies, and what else was noticed."""
-    found = [Finding(rule=f"regime.{rule.regime}", because=rule.because) for rule in regimes(network)]
+    found = [Finding(rule=f"regime.{rule.regime}", because=rule.because) for rule in network.applying]
     if found and found[0].rule == "regime.offline":
         return found[:1]
     for look in (_of_this_run, _encrypted_dns, _resolver_policy, _downloads, _quic):

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from probe.failure import Kind
@@ -50,16 +50,23 @@ class Reading:
 
     measurement: Measurement
     family: int
+    # Rules ask the same again and again.
+    _found: dict[tuple[Variant, ...], list[Chain]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def tries(self, *variants: Variant) -> list[Chain]:
         """The chains that asked one of these questions."""
-        return [
-            chain
-            for chain in self.measurement.chains
-            if chain.family == self.family and chain.variant in variants and chain.observations
-        ]
+        found = self._found.get(variants)
+        if found is None:
+            found = self._found[variants] = [
+                chain
+                for chain in self.measurement.chains
+                if chain.family == self.family and chain.variant in variants and chain.observations
+            ]
+        return found
 
-    @cached_property
+    @property
     def own(self) -> list[Chain]:
         """The target's own chains."""
         return self.tries(*OWN)
@@ -95,6 +102,8 @@ class Reading:
         Told where this happened at every address that ever worked: three failures after the last success, two may
         be luck, and none before it, for that is a bad line.
         """
+        if len(self.failures) < 3:
+            return None
         by_ip: dict[str | None, list[Chain]] = defaultdict(list)
         for chain in sorted(self.tries(*OWN), key=lambda chain: chain.observations[0].id):
             by_ip[chain.ip].append(chain)

@@ -25,6 +25,7 @@ from probe.reading import (
     shows_any_name,
 )
 from probe.resolution import Resolution, resolutions
+from probe.tampering import Resolver, resolver
 
 FOREIGN = ("foreign-large", "foreign-hosting")
 _DAY = 86400.0
@@ -59,6 +60,16 @@ class Network:
     def names(self) -> dict[str, Resolution]:
         """What resolvers said."""
         return resolutions(self.document)
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """What the machine's own resolver is worth."""
+        return resolver(self.document, self.names)
+
+    @cached_property
+    def applying(self) -> "list[RegimeRule]":
+        """The regimes that apply, the decisive one first."""
+        return regimes(self)
 
     def untrusted(self, *codes: str) -> list[Chain]:
         """Control tries whose peer's identity failed with one of these codes."""

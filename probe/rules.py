@@ -9,6 +9,7 @@ peer's own code, {port} the port, {until} and {since} the times (UTC) around a c
 """
 
 from probe import contrast
+from probe.call_contrast import is_test_call
 from probe.call_rules import CALL_RULES
 from probe.contrast import SILENCE, Case
 from probe.failure import Kind
@@ -328,6 +329,11 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+_NOT_OF_CALLS = tuple(
+    rule for rule in RULES if rule not in CALL_RULES
+)  # those ask for a test call, all of them
+
+
 def decide(case: Case) -> Rule:
     """The first rule that matches; the last one always does."""
-    return next(rule for rule in RULES if rule.when(case))
+    return next(rule for rule in (RULES if is_test_call(case) else _NOT_OF_CALLS) if rule.when(case))

@@ -210,8 +210,11 @@ def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]
     answers themselves contradict each other by transport. An address that is merely dead may be a dead machine.
     """
     false: list[Chain] = []
+    only_mine = _only_mine(resolution, chains)
     for family in (4, 6):
-        mine = [chain for chain in _only_mine(resolution, chains) if chain.family == family]
+        mine = [chain for chain in only_mine if chain.family == family]
+        if not mine:
+            continue
         theirs = [
             c
             for c in chains

@@ -13,10 +13,10 @@ from probe import rules
 from probe.contrast import Case
 from probe.findings import findings
 from probe.model import Chain, Document, Judgement, Measurement, Purpose, Regime, State, Verdict
-from probe.reading import OWN, Controls, Reading, identity_shown, ids
-from probe.regime import Network, regimes
-from probe.resolution import SYSTEM, resolutions
-from probe.tampering import Tampering, resolver, tampering
+from probe.reading import OWN, Reading, identity_shown, ids
+from probe.regime import Network
+from probe.resolution import SYSTEM
+from probe.tampering import Tampering, tampering
 
 # Which regimes explain a failure away, and for what.
 _EXPLAINS_ALL: tuple[Regime, ...] = ("offline", "portal")
@@ -49,14 +49,14 @@ class Conclusion:
 def judge(document: Document) -> Judgement:
     """What the run means, by today's rules. Pure: the same document gives the same judgement."""
     network = Network(document)
-    applying = regimes(network)
+    applying = network.applying
     # A broken IPv6 is told beside whatever else is true, and explains nothing over IPv4.
     regime: Regime = applying[0].regime if applying else "normal"
     services: dict[str, list[Measurement]] = defaultdict(list)
     for measurement in document.measurements:
         if measurement.service:
             services[measurement.service].append(measurement)
-    court = _Court(document, {rule.regime: rule.because for rule in applying})
+    court = _Court(network, {rule.regime: rule.because for rule in applying})
     return Judgement(
         rules=rules.VERSION,
         regime=regime,
@@ -66,15 +66,15 @@ def judge(document: Document) -> Judgement:
 
 
 class _Court:
-    def __init__(self, document: Document, regimes: dict[Regime, str]) -> None:
+    def __init__(self, network: Network, regimes: dict[Regime, str]) -> None:
+        document = network.document
         self.document, self.regimes = document, regimes
-        self.controls = Controls(document)
-        self.names = resolutions(document)
+        self.controls, self.names = network.controls, network.names
         self.by_family = {
-            family: [r for m in document.measurements if (r := Reading(m, family)).tries(*OWN)]
-            for family in (4, 6)
+            family: [r for m in document.measurements if (r := Reading(m, family)).own] for family in (4, 6)
         }
-        self.resolver = resolver(document, self.names)
+        self.read = {(id(r.measurement), r.family): r for rs in self.by_family.values() for r in rs}
+        self.resolver = network.resolver
 
     def service(self, measurements: Sequence[Measurement]) -> dict[str, Verdict]:
         purposes: tuple[Purpose, ...] = ("messaging", "calls", "web")
@@ -113,7 +113,10 @@ class _Court:
         groups: dict[str, list[Conclusion]] = defaultdict(list)
         vital: set[str] = set()
         for measurement in measurements:
-            conclusion = self._target(Reading(measurement, family))
+            reading = self.read.get((id(measurement), family))
+            if reading is None:  # nothing of it was tried over this family
+                continue
+            conclusion = self._target(reading)
             if conclusion.state != "not_tested":
                 groups[measurement.group].append(conclusion)
                 if measurement.vital:
@@ -142,8 +145,6 @@ class _Court:
         return together
 
     def _target(self, reading: Reading) -> Conclusion:
-        if not reading.tries(*OWN):
-            return Conclusion(state="not_tested", rule="none.tried")
         case = Case(
             reading=reading,
             controls=self.controls,

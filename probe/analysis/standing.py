@@ -288,14 +288,23 @@ def _cause(series: Series, stretch: Stretch, elsewhere: Elsewhere) -> Cause:
     fails = stretch.inside & series.impaired
     if 2 * series.proven[fails].sum() > fails.sum():
         return "interference"
-    shares = []
-    for one in elsewhere.abroad(series):
-        there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
-        if there.sum() >= LEAST_UNITS and len(np.unique(one.who[there])) >= LEAST_HOUSEHOLDS:
-            shares.append(float(one.failing[there].mean()))
-    if any(share <= HARDLY for share in shares):
+    votes = [vote for one in elsewhere.abroad(series) if (vote := _vote_abroad(one, stretch)) is not None]
+    if "works" in votes:
         return "works elsewhere"
-    return "fails everywhere" if shares and all(share >= MOST for share in shares) else "open"
+    return "fails everywhere" if votes and set(votes) == {"fails"} else "open"
+
+
+def _vote_abroad(series: Series, stretch: Stretch) -> Literal["works", "fails", "open"] | None:
+    """What most households there say of these hours, two at least and each with one vote: one may be forged."""
+    there = (series.hour >= stretch.first) & (series.hour <= stretch.last)
+    of = np.bincount(series.who[there])
+    failing = np.bincount(series.who[there], weights=series.failing[there])
+    if of.sum() < LEAST_UNITS or np.count_nonzero(of) < LEAST_HOUSEHOLDS:
+        return None
+    shares = failing[of > 0] / of[of > 0]
+    if 2 * np.count_nonzero(shares <= HARDLY) > len(shares):
+        return "works"
+    return "fails" if 2 * np.count_nonzero(shares >= MOST) > len(shares) else "open"
 
 
 def _mechanism(series: Series, stretch: Stretch) -> str:

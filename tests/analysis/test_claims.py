@@ -46,6 +46,17 @@ def test_a_where_nothing_is_proven_other_countries_say_whose_doing_it_is() -> No
     assert "cause" in [doubt.about for doubt in alone.against]
 
 
+def test_one_household_abroad_does_not_say_whose_doing_it_is_however_much_it_measures() -> None:
+    abroad = Net(91, "Y")
+    forger, honest = abroad.names()
+    quiet = telegram_calls(lambda what: what.net.asn == 2 or what.household == honest, "unreachable")
+    cells = [c for c in month((*THREE, abroad), quiet) if c.vantage != honest or c.hour.day % 12 == 0]
+
+    (fails,) = [c for c in claims(cells) if c.what == "fails" and c.country == "X"]
+    assert forger in {c.vantage for c in cells}
+    assert fails.cause == "open"
+
+
 def test_b_a_national_onset_within_six_hours_is_one_event() -> None:
     onset = {1: day(11), 2: day(11) + 2, 3: day(11) + 6}
     found = claims(
