@@ -27,8 +27,8 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u20
 ROOT = Path(__file__).parent.parent
 CACHES = (language._chosen, language._templates)
 TERMS = {
-    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS", "UTC",
-    "extended", "voice", "tls",
+    "TLS", "UDP", "TCP", "STUN", "TURN", "DTLS", "DNS", "QUIC", "HTTP", "HTTPS", "VPN", "RTP", "IP", "IPv", "MOS",
+    "UTC", "extended", "voice", "tls",
 }  # fmt: skip
 LOCALE = ROOT / "probe" / "locale"
 LANGUAGES = sorted(path.parent.parent.name for path in LOCALE.glob("*/LC_MESSAGES/callreach.po"))
@@ -211,3 +211,11 @@ def test_the_consent_is_read_in_the_language_that_the_environment_asks_for(
 
     assert done.returncode == 0
     assert says in done.stderr.decode().replace("\n", " ")
+
+
+def test_another_language_is_spoken_at_once(reads: Callable[[str], None]) -> None:
+    because = "port 443 does not answer and another port of the same address does; office and guest networks do this"
+    reads("ru")
+    assert language.said(because).startswith("порт 443")
+    language.speak("es")
+    assert language.said(because).startswith("el puerto 443")
