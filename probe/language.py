@@ -37,6 +37,7 @@ def speak(language: str) -> None:
     """From now on this language, whatever the environment asked for; also in processes started from here."""
     os.environ["LANGUAGE"] = language
     _chosen.cache_clear()
+    _templates.cache_clear()
 
 
 def _catalogue() -> gettext.NullTranslations:

@@ -211,3 +211,11 @@ def test_the_consent_is_read_in_the_language_that_the_environment_asks_for(
 
     assert done.returncode == 0
     assert says in done.stderr.decode().replace("\n", " ")
+
+
+def test_another_language_is_spoken_at_once(reads: Callable[[str], None]) -> None:
+    because = "port 443 does not answer and another port of the same address does; office and guest networks do this"
+    reads("ru")
+    assert language.said(because).startswith("порт 443")
+    language.speak("es")
+    assert language.said(because).startswith("el puerto 443")
