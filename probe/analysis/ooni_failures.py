@@ -72,7 +72,7 @@ _BACK = {
     "permission_denied": (Kind.UNREACHABLE, "EACCES"),
     "message_size": (Kind.UNREACHABLE, "EMSGSIZE"),
     "interrupted": (Kind.INTERRUPTED, ""),
-    # Of the first ooniprobe, until 2019, and a misspelling of the specification (df-007).
+    # Of ooniprobe-legacy, and a misspelling of the specification (df-007).
     "dns_name_error": (Kind.REJECTED, "NXDOMAIN"),
     "tcp_timed_out_error": (Kind.TIMEOUT, ""),
     "deferred_timeout_error": (Kind.TIMEOUT, ""),

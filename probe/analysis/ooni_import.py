@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +20,7 @@ from probe.analysis import rows as our_rows
 from probe.analysis.columns import Rows
 from probe.analysis.ooni_failures import from_ooni
 from probe.analysis.ooni_format import ANNOTATION, Connect, Exchange, Handshake, OoniMeasurement, Query
+from probe.analysis.ooni_tests import STUN, TESTS, verdicts
 from probe.analysis.rows import RowError
 from probe.model import (
     Chain,
@@ -30,13 +30,9 @@ from probe.model import (
     Lookup,
     Measurement,
     Observation,
-    Purpose,
     Run,
     Vantage,
-    Verdict,
 )
-from probe.reading import failure_of
-from probe.rule import ACTION
 from probe.steps import DnsFacts, TcpFacts
 from probe.steps.dns import Answer
 
@@ -44,51 +40,6 @@ _MEASUREMENT = msgspec.json.Decoder(OoniMeasurement)
 _OURS = msgspec.json.Decoder(Document)
 _HTTPS = 443
 _LONGEST = 1e6  # seconds; no test takes twelve days
-
-
-class _Target(NamedTuple):
-    """One target of a test: OONI's name for it, its purpose, and its hosts; without hosts, all that are left.
-
-    `any_of`: one host that is reached is enough, otherwise each is needed.
-    """
-
-    name: str
-    purpose: Purpose
-    hosts: tuple[str, ...] = ()
-    any_of: bool = False
-
-
-class _Test(NamedTuple):
-    """What a test of OONI's is about."""
-
-    service: str
-    targets: tuple[_Target, ...]
-
-
-_TESTS = {
-    "telegram": _Test("telegram", (
-        _Target("web", "web", ("web.telegram.org",)),
-        _Target("dc_pool", "messaging", any_of=True),
-    )),
-    "whatsapp": _Test("whatsapp", (
-        _Target("web", "web", ("web.whatsapp.com",)),
-        _Target("registration", "web", ("v.whatsapp.net",)),
-        _Target("endpoints", "messaging", any_of=True),
-    )),
-    "signal": _Test("signal", (
-        _Target("sfu", "calls", ("sfu.voip.signal.org",)),
-        _Target("uptime", "web", ("uptime.signal.org",)),
-        _Target("backend", "messaging"),
-    )),
-    "facebook_messenger": _Test("messenger", (
-        _Target("stun", "calls", ("stun.fbsbx.com",)),
-        _Target("star", "web", ("star.c10r.facebook.com",)),
-        _Target("cdn", "web", ("external.xx.fbcdn.net", "scontent.xx.fbcdn.net")),
-        _Target("api", "messaging"),
-    )),
-}  # fmt: skip
-
-_STUN = ("stunreachability", "stun_reachability")  # until 2020 it was called so
 
 
 def read(text: bytes) -> OoniMeasurement:
@@ -108,7 +59,7 @@ def rows(measurement: OoniMeasurement, vantage: str) -> Rows:
     ours = (measurement.annotations or {}).get(ANNOTATION)
     if isinstance(ours, str):
         return _ours(ours, vantage)
-    if measurement.test_name not in (*_TESTS, *_STUN):
+    if measurement.test_name not in (*TESTS, *STUN):
         raise RowError(f"OONI's test {measurement.test_name[:40]} is not about messengers")
     reader = _Reader(measurement)
     document = Document(
@@ -117,7 +68,7 @@ def rows(measurement: OoniMeasurement, vantage: str) -> Rows:
         measurements=tuple(reader.measurements()),
         end=End(ended="complete", seconds=measurement.test_runtime or 0.0, sent=0, received=0),
     )
-    judgement = Judgement(rules=rule_table.VERSION, regime="normal", services=_verdicts(document))
+    judgement = Judgement(rules=rule_table.VERSION, regime="normal", services=verdicts(document))
     return our_rows.rows(document, vantage, source="ooni", judgement=judgement)
 
 
@@ -184,7 +135,7 @@ class _Reader:
 
     def measurements(self) -> Iterator[Measurement]:
         """The targets of the test, each with the chains to its hosts."""
-        test = _TESTS.get(self._measurement.test_name)
+        test = TESTS.get(self._measurement.test_name)
         left = self._chains()
         for target in test.targets if test else ():
             own = [chain for chain in left if not target.hosts or chain.host in target.hosts]
@@ -234,7 +185,7 @@ class _Reader:
         return chains
 
     def _handshake_on(self, connect: Connect, left: list[Handshake]) -> Handshake | None:
-        """The handshake on a connection. Until 2022 only the name that was asked for tells which one it was on."""
+        """The handshake on a connection. Older ones say only which name was asked for."""
         port = _port(connect.port)
         where = f"[{connect.ip}]:{port}" if ":" in connect.ip else f"{connect.ip}:{port}"
         names = self._names.get(connect.ip, ()) if connect.port == _HTTPS else ()
@@ -318,46 +269,3 @@ def _port(port: int | str) -> int:
     if isinstance(port, str):
         port = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 0
     return port if 0 < port < 65536 else 0
-
-
-def _verdicts(document: Document) -> dict[str, dict[str, Verdict]]:
-    found: dict[str, dict[str, Verdict]] = {}
-    for measurement in document.measurements:
-        test = next((t for t in _TESTS.values() if t.service == measurement.service), None)
-        if test is None:
-            continue
-        target = next(t for t in test.targets if t.name == measurement.target)
-        verdict = _verdict(measurement, any_of=target.any_of)
-        before = found.setdefault(test.service, {}).get(measurement.purpose)
-        if before is None or (before.state == "reachable" and verdict.state != "reachable"):
-            found[test.service][measurement.purpose] = verdict
-    return found
-
-
-def _verdict(measurement: Measurement, *, any_of: bool) -> Verdict:
-    """One target's, by its hosts: reached, not reached by evidence, or not known."""
-    works = {c.host for c in measurement.chains if failure_of(c) is None}
-    ends = {o.id: o for c in measurement.chains if (o := failure_of(c)) is not None}
-    bad = [o for o in ends.values() if o.failure is not None and o.failure.kind.is_evidence]
-    missing = {c.host for c in measurement.chains} - works
-    evidence = tuple(c.observations[-1].id for c in measurement.chains)
-    if works and (any_of or not missing):
-        because = "OONI reached it; nobody proved who they are"
-        return Verdict(
-            state="reachable", rule="ooni.works", because=because, evidence=evidence, identity="not proved"
-        )
-    if not bad:
-        because = "OONI's test was interrupted or failed for a reason of its own"
-        return Verdict(state="inconclusive", rule="ooni.ours", because=because, evidence=evidence)
-    step, failure = bad[0].step, bad[0].failure
-    action = ACTION.get(failure.kind, "failed") if failure else "failed"
-    if failure and (step, failure.code) == ("dns", "NXDOMAIN"):
-        action = "nxdomain"
-    because = f"OONI failed to reach {', '.join(sorted(missing))[:120]}, in one try and without controls"
-    return Verdict(
-        state="unreachable",
-        mechanism=f"{step}.{action}",
-        rule="ooni.fails",
-        because=because,
-        evidence=evidence,
-    )

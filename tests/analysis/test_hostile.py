@@ -31,7 +31,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(inner)
 
 
-_HARD = st.one_of(
+_HARD: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from([
         None, True, -1, 0, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**400, 1e308, -1e308, 1e-320, 1e18, "", [], {},
         "\x1b[31m\x07", "\u202egnp.exe", "\ud83d\ude00", "=cmd()", "a\nb", "\x00", "9" * 5000, "AS9999999999",

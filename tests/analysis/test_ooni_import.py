@@ -263,7 +263,7 @@ def test_the_samples_of_the_specification_become_rows_and_verdicts(
 
 
 def test_a_handshake_without_an_address_belongs_to_the_connection_of_its_name() -> None:
-    """Until 2022 OONI did not say over which connection a handshake went; two hosts of WhatsApp share an address."""
+    """Older probes did not say over which connection a handshake went; two hosts of WhatsApp share an address."""
     steps = {
         name: [(row.host, row.step, row.failure) for row in sample(name).observations if row.step == "tls"]
         for name in ("ts-018-whatsapp", "ts-029-signal")

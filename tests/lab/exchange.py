@@ -1,7 +1,6 @@
 """What a lab's run becomes by way of OONI's format: read by OONI's own parser, and back again with its verdicts."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,21 +26,28 @@ def damage(result: Path, folder: Path) -> list[str]:
     ]
     exported = folder / f"{result.stem}.ooni.jsonl"
     exported.write_bytes(b"\n".join(lines))
-    there, back = set(_verdicts(result)), list(_verdicts(exported))
-    exchanged = {m.service for m in document.measurements} & {row.service for row in back}
+    there, _all = _thought(result)
+    back, exchanged = _thought(exported)
     missing = {row for row in there if row.service in exchanged} - set(back)
     found += [f"{row.service} {row.purpose} is not the same after the exchange: {row}" for row in missing]
-    if len(back) != len(set(back)) or not set(back) <= there:
+    if len(back) != len(set(back)) or not set(back) <= set(there):
         found.append("the exchange says of a verdict what the run does not")
     return found
 
 
-def _verdicts(path: Path) -> Iterator[VerdictRow]:
-    """The rows of verdicts in a file, but for whose they are, what was thought before, and figures of the whole run."""
+def _thought(path: Path) -> tuple[list[VerdictRow], set[str]]:
+    """The rows of verdicts in a file, and the services that were measured.
+
+    Without whose they are, what was thought before, and figures of all measurements, of which a part may be exported.
+    """
+    rows: list[VerdictRow] = []
+    services: set[str] = set()
     for one in documents(path):
         assert isinstance(one, Found), one
-        for row in one.rows().verdicts:
-            place = row.place._replace(run="", label="", vantage="")
-            stored = {"state_stored": "", "mechanism_stored": "", "rules_stored": 0}
-            figures = {"setup_s": None, "loss_up": None, "loss_down": None, "rtt_ms": None}
-            yield row._replace(place=place, **stored, **figures)
+        made = one.rows()
+        services |= {row.service for row in made.observations if row.service}
+        for verdict in made.verdicts:
+            place = verdict.place._replace(run="", label="", vantage="")
+            row = verdict._replace(place=place, state_stored="", mechanism_stored="", rules_stored=0)
+            rows.append(row._replace(setup_s=None, loss_up=None, loss_down=None, rtt_ms=None))
+    return rows, services
