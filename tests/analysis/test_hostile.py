@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from probe.analysis.documents import documents
@@ -92,3 +93,29 @@ def test_a_changed_annotation_of_ours_becomes_rows_or_is_left_out(given: tuple[i
     one = _EXPORTED[given[0]]
     inside = _changed(json.loads(one["annotations"]["callreach"]), given[1])
     _taken_in([one | {"annotations": {"callreach": json.dumps(inside)}}])
+
+
+_CONNECT = {"ip": "1.2.3.4", "port": 443, "status": {"success": True}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        ({"test_keys": {"tcp_connect": [_CONNECT], "requests": [{"request": {"url": "http://[x"}}]}}, None),
+        ({"test_name": "stunreachability", "test_keys": {"endpoint": "a:" + "9" * 5000}}, None),
+        ({"test_keys": {"tcp_connect": [_CONNECT | {"port": 10**30}]}}, None),
+        ({"test_keys": {"tcp_connect": [_CONNECT | {"t0": -1e300}]}}, "-1e+300 seconds is not a time of OONI's"),
+        ({"measurement_start_time": "9999-12-31 23:59:59"}, "it says that it began at 9999-12-31: that clock is broken"),
+        ({"test_name": "\x1b" * 400}, "OONI's test " + "\x1b" * 40 + " is not about messengers"),
+    ],
+)  # fmt: skip
+def test_one_measurement_that_nobody_can_have_made_does_not_stop_the_others(
+    changes: dict[str, Any], left_out: str | None, tmp_path: Path
+) -> None:
+    good = {"test_name": "telegram", "measurement_start_time": "2026-11-23 12:00:00", "test_keys": {}}
+    bad = good | {"report_id": "x"} | changes
+    (tmp_path / "in.jsonl").write_text(json.dumps(bad) + "\n" + json.dumps(good))
+    done = convert_alone([tmp_path / "in.jsonl"], tmp_path / "rows", (), ())
+
+    assert [one.reason for one in done.left_out.named] == ([left_out] if left_out else [])
+    assert done.runs == 2 - done.left_out.count
