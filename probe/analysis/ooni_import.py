@@ -40,6 +40,7 @@ _MEASUREMENT = msgspec.json.Decoder(OoniMeasurement)
 _OURS = msgspec.json.Decoder(Document)
 _HTTPS = 443
 _LONGEST = 1e6  # seconds; no test takes twelve days
+_MOST = 1000  # entries of a list; WhatsApp's test, which has most, makes some dozens
 
 
 def read(text: bytes) -> OoniMeasurement:
@@ -92,6 +93,9 @@ class _Reader:
         except ValueError:
             raise RowError(f"{measurement.measurement_start_time[:40]!r} is not a time of OONI's") from None
         our_rows.check_clock(began)
+        for name in ("queries", "tcp_connect", "tls_handshakes", "requests"):
+            if len(getattr(self._keys, name) or ()) > _MOST:
+                raise RowError(f"test_keys.{name}: more than {_MOST} entries")
         self._began = began.replace(tzinfo=UTC)
         self._names: dict[str, list[str]] = {}
         for query in self._keys.queries or ():

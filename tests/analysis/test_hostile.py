@@ -105,7 +105,9 @@ _CONNECT = {"ip": "1.2.3.4", "port": 443, "status": {"success": True}}
         ({"test_name": "stunreachability", "test_keys": {"endpoint": "a:" + "9" * 5000}}, None),
         ({"test_keys": {"tcp_connect": [_CONNECT | {"port": 10**30}]}}, None),
         ({"test_keys": {"tcp_connect": [_CONNECT | {"t0": -1e300}]}}, "-1e+300 seconds is not a time of OONI's"),
-        ({"measurement_start_time": "9999-12-31 23:59:59"}, "it says that it began at 9999-12-31: that clock is broken"),
+        ({"test_keys": {"tcp_connect": [{}] * 1001}}, "test_keys.tcp_connect: more than 1000 entries"),
+        ({"measurement_start_time": "9999-12-31 23:59:59"},
+         "it says that it began at 9999-12-31: that clock is broken"),
         ({"test_name": "\x1b" * 400}, "OONI's test " + "\x1b" * 40 + " is not about messengers"),
     ],
 )  # fmt: skip
