@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.lab.network import Conditions, network
+from tests.lab.network import Conditions, Network, network
 from tests.lab.scenario import Scenario, perform, scenarios
 from tests.lab.topology import CLIENTS
 
@@ -59,7 +59,16 @@ def test_the_shipped_catalogue_on_a_clean_network_ends_with_the_expected_table()
     with network(f"crl{os.getpid() % 100000}", Conditions(), configs=_ROOT / "configs") as lab:
         told = lab.run()
         written = Path(told["file"]).read_bytes()
+        alone, exchanged = _compared(lab, Path(told["file"])), _compared(lab, _exchanged(lab, told["file"]))
 
+    assert {service for service, _purpose in exchanged} >= {
+        "telegram",
+        "whatsapp",
+        "signal",
+        "messenger",
+        "wire",
+    }
+    assert exchanged.items() <= alone.items()
     said = {
         service["service"]: (_word(service, "messaging"), _word(service, "calls"))
         for service in told["services"]
@@ -78,6 +87,21 @@ def test_the_shipped_catalogue_on_a_clean_network_ends_with_the_expected_table()
     for line in written.splitlines():
         checker.validate(json.loads(line))
     assert not [ip for ip in CLIENTS if ip.encode() in written]
+
+
+def _exchanged(lab: Network, file: str) -> Path:
+    """A run that went out as OONI measurements and came back as rows, by the commands that people use."""
+    exported, rows = lab.folder / "ooni.jsonl", lab.folder / "rows"
+    for command in (("export", "--ooni", file, "--to", exported), ("import", exported, "--to", rows)):
+        done = lab.probe(*map(str, command))
+        assert done.returncode == 0, done.stderr
+    return rows
+
+
+def _compared(lab: Network, path: Path) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What `probe compare` says of each service and purpose: state, mechanism, rule."""
+    matrix = json.loads(lab.probe("compare", "--json", str(path)).stdout)["matrix"]
+    return {(e["service"], e["purpose"]): (e["state"], e["mechanism"], e["rule"]) for e in matrix}
 
 
 def _word(service: dict[str, dict[str, str]], purpose: str) -> str:

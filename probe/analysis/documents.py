@@ -14,7 +14,7 @@ import msgspec
 
 from probe.analysis import ooni_import
 from probe.analysis.columns import Rows
-from probe.analysis.lines import MAX_LINE, LeftOut, Line, lines
+from probe.analysis.lines import LONGEST_REASON, MAX_LINE, LeftOut, Line, lines
 from probe.analysis.ooni_format import OoniMeasurement
 from probe.analysis.rows import rows, sender, vantage
 from probe.model import FORMAT, AnyLine, Document, End, Judgement, Lookup, Measurement, Run
@@ -218,5 +218,5 @@ def _reason(error: Exception, *, known: bool) -> str:
             return "is JSON, but neither a run of ours nor a measurement of OONI's"
         reason, _, where = str(error).partition(" - at `$")
         key = where.strip("`").lstrip(".")
-        return f"{key or 'record'}: {reason[:1].lower()}{reason[1:]}"
+        return f"{key or 'record'}: {reason[:1].lower()}{reason[1:]}"[:LONGEST_REASON]
     return "is not JSON"

@@ -10,7 +10,10 @@ from typing import NamedTuple, cast
 
 import zstandard
 
+from probe.record import plain
+
 MAX_LINE = 4 << 20  # bytes; no line that we or OONI's collectors keep is longer
+LONGEST_REASON = 200  # characters of a reason, which may quote what a stranger wrote
 _CHUNK = 1 << 20
 _MAX_WINDOW = 1 << 27  # what a zstd frame may ask of our memory
 
@@ -23,7 +26,9 @@ class LeftOut(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: line {self.line}: {self.reason}" if self.line else f"{self.path}: {self.reason}"
+        """One line for people, without anything a terminal would obey."""
+        where = f"{self.path}: line {self.line}" if self.line else self.path
+        return plain(f"{where}: {self.reason}")
 
 
 class Line(NamedTuple):

@@ -72,6 +72,14 @@ _BACK = {
     "permission_denied": (Kind.UNREACHABLE, "EACCES"),
     "message_size": (Kind.UNREACHABLE, "EMSGSIZE"),
     "interrupted": (Kind.INTERRUPTED, ""),
+    # Of ooniprobe-legacy, and a misspelling of the specification (df-007).
+    "dns_name_error": (Kind.REJECTED, "NXDOMAIN"),
+    "tcp_timed_out_error": (Kind.TIMEOUT, ""),
+    "deferred_timeout_error": (Kind.TIMEOUT, ""),
+    "connection_refused_error": (Kind.REFUSED, "ECONNREFUSED"),
+    "connection_lost_error": (Kind.CLOSED, ""),
+    "connection_done": (Kind.CLOSED, ""),
+    "ssl_unknown_autority": (Kind.UNTRUSTED, "unknown_issuer"),
 }
 
 

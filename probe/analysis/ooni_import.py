@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,7 +19,8 @@ from probe import rules as rule_table
 from probe.analysis import rows as our_rows
 from probe.analysis.columns import Rows
 from probe.analysis.ooni_failures import from_ooni
-from probe.analysis.ooni_format import ANNOTATION, Connect, Handshake, OoniMeasurement, Query
+from probe.analysis.ooni_format import ANNOTATION, Connect, Exchange, Handshake, OoniMeasurement, Query
+from probe.analysis.ooni_tests import STUN, TESTS, verdicts
 from probe.analysis.rows import RowError
 from probe.model import (
     Chain,
@@ -30,62 +30,17 @@ from probe.model import (
     Lookup,
     Measurement,
     Observation,
-    Purpose,
     Run,
     Vantage,
-    Verdict,
 )
-from probe.reading import failure_of
-from probe.rule import ACTION
 from probe.steps import DnsFacts, TcpFacts
 from probe.steps.dns import Answer
 
 _MEASUREMENT = msgspec.json.Decoder(OoniMeasurement)
 _OURS = msgspec.json.Decoder(Document)
+_HTTPS = 443
 _LONGEST = 1e6  # seconds; no test takes twelve days
-
-
-class _Target(NamedTuple):
-    """One target of a test: OONI's name for it, its purpose, and its hosts; without hosts, all that are left.
-
-    `any_of`: one host that is reached is enough, otherwise each is needed.
-    """
-
-    name: str
-    purpose: Purpose
-    hosts: tuple[str, ...] = ()
-    any_of: bool = False
-
-
-class _Test(NamedTuple):
-    """What a test of OONI's is about."""
-
-    service: str
-    targets: tuple[_Target, ...]
-
-
-_TESTS = {
-    "telegram": _Test("telegram", (
-        _Target("web", "web", ("web.telegram.org",)),
-        _Target("dc_pool", "messaging", any_of=True),
-    )),
-    "whatsapp": _Test("whatsapp", (
-        _Target("web", "web", ("web.whatsapp.com",)),
-        _Target("registration", "web", ("v.whatsapp.net",)),
-        _Target("endpoints", "messaging", any_of=True),
-    )),
-    "signal": _Test("signal", (
-        _Target("sfu", "calls", ("sfu.voip.signal.org",)),
-        _Target("uptime", "web", ("uptime.signal.org",)),
-        _Target("backend", "messaging"),
-    )),
-    "facebook_messenger": _Test("messenger", (
-        _Target("stun", "calls", ("stun.fbsbx.com",)),
-        _Target("star", "web", ("star.c10r.facebook.com",)),
-        _Target("cdn", "web", ("external.xx.fbcdn.net", "scontent.xx.fbcdn.net")),
-        _Target("api", "messaging"),
-    )),
-}  # fmt: skip
+_MOST = 1000  # entries of a list; WhatsApp's test, which has most, makes some dozens
 
 
 def read(text: bytes) -> OoniMeasurement:
@@ -105,7 +60,7 @@ def rows(measurement: OoniMeasurement, vantage: str) -> Rows:
     ours = (measurement.annotations or {}).get(ANNOTATION)
     if isinstance(ours, str):
         return _ours(ours, vantage)
-    if measurement.test_name not in (*_TESTS, "stunreachability"):
+    if measurement.test_name not in (*TESTS, *STUN):
         raise RowError(f"OONI's test {measurement.test_name[:40]} is not about messengers")
     reader = _Reader(measurement)
     document = Document(
@@ -114,7 +69,7 @@ def rows(measurement: OoniMeasurement, vantage: str) -> Rows:
         measurements=tuple(reader.measurements()),
         end=End(ended="complete", seconds=measurement.test_runtime or 0.0, sent=0, received=0),
     )
-    judgement = Judgement(rules=rule_table.VERSION, regime="normal", services=_verdicts(document))
+    judgement = Judgement(rules=rule_table.VERSION, regime="normal", services=verdicts(document))
     return our_rows.rows(document, vantage, source="ooni", judgement=judgement)
 
 
@@ -137,11 +92,17 @@ class _Reader:
             began = datetime.strptime(measurement.measurement_start_time, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
         except ValueError:
             raise RowError(f"{measurement.measurement_start_time[:40]!r} is not a time of OONI's") from None
+        our_rows.check_clock(began)
+        for name in ("queries", "tcp_connect", "tls_handshakes", "requests"):
+            if len(getattr(self._keys, name) or ()) > _MOST:
+                raise RowError(f"test_keys.{name}: more than {_MOST} entries")
         self._began = began.replace(tzinfo=UTC)
-        self._names: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
         for query in self._keys.queries or ():
-            for answer in query.answers or ():
-                self._names[answer.ipv4 or answer.ipv6 or ""] = query.hostname
+            for ip in _ips(query):
+                names = self._names.setdefault(ip, [])
+                if query.hostname not in names:
+                    names.append(query.hostname)
 
     def run(self) -> Run:
         """The run: who, when, where."""
@@ -178,7 +139,7 @@ class _Reader:
 
     def measurements(self) -> Iterator[Measurement]:
         """The targets of the test, each with the chains to its hosts."""
-        test = _TESTS.get(self._measurement.test_name)
+        test = TESTS.get(self._measurement.test_name)
         left = self._chains()
         for target in test.targets if test else ():
             own = [chain for chain in left if not target.hosts or chain.host in target.hosts]
@@ -205,22 +166,17 @@ class _Reader:
 
     def _chains(self) -> list[Chain]:
         """One chain per connection: TCP, the TLS on it, and what was asked of that host over it."""
-        chains = []
+        chains: list[Chain] = []
         handshakes = list(self._keys.tls_handshakes or ())
-        requests = [
-            (urlsplit(x.request.url or "") if x.request else None, x) for x in self._keys.requests or ()
-        ]
+        requests = [(_netloc(one), one) for one in self._keys.requests or ()]
         for connect in self._keys.tcp_connect or ():
             observations = [self._connect(connect)]
-            host = self._names.get(connect.ip, connect.ip)
-            where = f"[{connect.ip}]:{connect.port}" if ":" in connect.ip else f"{connect.ip}:{connect.port}"
-            handshake = next((one for one in handshakes if one.address == where), None)
-            if handshake is not None and observations[0].failure is None:
+            handshake = self._handshake_on(connect, handshakes) if observations[0].failure is None else None
+            if handshake is not None:
                 handshakes.remove(handshake)
                 observations.append(self._handshake(handshake))
-            asked = next(
-                (one for one in requests if one[0] and _is_for(one[0].netloc, host, connect.port)), None
-            )
+            host = self._host(connect, handshake, {one.server_name for one in handshakes}, chains)
+            asked = next((one for one in requests if _is_for(one[0], host, connect.port)), None)
             if asked is not None and observations[-1].failure is None:
                 requests.remove(asked)
                 observations.append(self._observation("http", asked[1].failure, asked[1].t0, asked[1].t))
@@ -231,6 +187,25 @@ class _Reader:
                 reached.add(lookup.name)
                 chains.append(self._chain(lookup.name, None, 0, list(lookup.observations)))
         return chains
+
+    def _handshake_on(self, connect: Connect, left: list[Handshake]) -> Handshake | None:
+        """The handshake on a connection. Older ones say only which name was asked for."""
+        port = _port(connect.port)
+        where = f"[{connect.ip}]:{port}" if ":" in connect.ip else f"{connect.ip}:{port}"
+        names = self._names.get(connect.ip, ()) if connect.port == _HTTPS else ()
+        fits = (one for one in left if one.address == where or (not one.address and one.server_name in names))
+        return next(fits, None)
+
+    def _host(
+        self, connect: Connect, handshake: Handshake | None, later: set[str | None], before: list[Chain]
+    ) -> str:
+        """Whose connection it is. Where several hosts share an address each has one, in the order of their look-ups."""
+        names = self._names.get(connect.ip, [])
+        if handshake is not None and handshake.server_name in names:
+            return handshake.server_name
+        had = {one.host for one in before if (one.ip, one.port) == (connect.ip, _port(connect.port))}
+        left = [name for name in names if name not in had and name not in later]
+        return next(iter(left or names[-1:]), connect.ip)
 
     def _chain(self, host: str, ip: str | None, port: int, observations: list[Observation]) -> Chain:
         return Chain(
@@ -243,8 +218,7 @@ class _Reader:
         )
 
     def _query(self, query: Query) -> Observation:
-        ips = tuple(ip for a in query.answers or () if (ip := a.ipv4 or a.ipv6))
-        facts = DnsFacts(name=query.hostname, type="A+AAAA", answer=Answer(rcode="", records=ips))
+        facts = DnsFacts(name=query.hostname, type="A+AAAA", answer=Answer(rcode="", records=_ips(query)))
         seen = self._observation("dns", query.failure, query.t0, query.t)
         return msgspec.structs.replace(seen, facts=facts) if query.failure is None else seen
 
@@ -267,8 +241,9 @@ class _Reader:
     ) -> Observation:
         """One step. Older files say only when it ended."""
         ended = ended or 0.0
-        if not 0 <= ended < _LONGEST:
-            raise RowError(f"{ended} seconds is not a time of OONI's")
+        for seconds in (ended, began or 0.0):
+            if not 0 <= seconds < _LONGEST:
+                raise RowError(f"{seconds} seconds is not a time of OONI's")
         seconds = max(0.0, ended - began) if began is not None else 0.0
         at = self._began + timedelta(seconds=ended - seconds)
         return Observation(
@@ -276,54 +251,25 @@ class _Reader:
         )
 
 
+def _ips(query: Query) -> tuple[str, ...]:
+    return tuple(ip for answer in query.answers or () if (ip := answer.ipv4 or answer.ipv6))
+
+
+def _netloc(exchange: Exchange) -> str:
+    """Host and port that were asked; empty for what is no URL."""
+    try:
+        return urlsplit((exchange.request and exchange.request.url) or "").netloc
+    except ValueError:
+        return ""
+
+
 def _is_for(netloc: str, host: str, port: int) -> bool:
     name, colon, said = netloc.rpartition(":") if netloc.count(":") == 1 else (netloc, "", "")
-    return name == host and (said == str(port) if colon else port in (80, 443))
+    return name == host and (said == str(_port(port)) if colon else port in (80, _HTTPS))
 
 
 def _port(port: int | str) -> int:
-    number = int(port) if str(port).isdecimal() else 0
-    return number if number < 65536 else 0
-
-
-def _verdicts(document: Document) -> dict[str, dict[str, Verdict]]:
-    found: dict[str, dict[str, Verdict]] = {}
-    for measurement in document.measurements:
-        test = next((t for t in _TESTS.values() if t.service == measurement.service), None)
-        if test is None:
-            continue
-        target = next(t for t in test.targets if t.name == measurement.target)
-        verdict = _verdict(measurement, any_of=target.any_of)
-        before = found.setdefault(test.service, {}).get(measurement.purpose)
-        if before is None or (before.state == "reachable" and verdict.state != "reachable"):
-            found[test.service][measurement.purpose] = verdict
-    return found
-
-
-def _verdict(measurement: Measurement, *, any_of: bool) -> Verdict:
-    """One target's, by its hosts: reached, not reached by evidence, or not known."""
-    works = {c.host for c in measurement.chains if failure_of(c) is None}
-    ends = {o.id: o for c in measurement.chains if (o := failure_of(c)) is not None}
-    bad = [o for o in ends.values() if o.failure is not None and o.failure.kind.is_evidence]
-    missing = {c.host for c in measurement.chains} - works
-    evidence = tuple(c.observations[-1].id for c in measurement.chains)
-    if works and (any_of or not missing):
-        because = "OONI reached it; nobody proved who they are"
-        return Verdict(
-            state="reachable", rule="ooni.works", because=because, evidence=evidence, identity="not proved"
-        )
-    if not bad:
-        because = "OONI's test was interrupted or failed for a reason of its own"
-        return Verdict(state="inconclusive", rule="ooni.ours", because=because, evidence=evidence)
-    step, failure = bad[0].step, bad[0].failure
-    action = ACTION.get(failure.kind, "failed") if failure else "failed"
-    if failure and (step, failure.code) == ("dns", "NXDOMAIN"):
-        action = "nxdomain"
-    because = f"OONI failed to reach {', '.join(sorted(missing))[:120]}, in one try and without controls"
-    return Verdict(
-        state="unreachable",
-        mechanism=f"{step}.{action}",
-        rule="ooni.fails",
-        because=because,
-        evidence=evidence,
-    )
+    """A port, or 0 for what is none."""
+    if isinstance(port, str):
+        port = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 0
+    return port if 0 < port < 65536 else 0

@@ -44,20 +44,25 @@ def rows(
 
     Raises RowError where it cannot be placed in time or judged.
     """
-    if not _FIRST <= _naive(document.run.started) <= _LAST:
-        raise RowError(f"it says that it began at {document.run.started:%Y-%m-%d}: that clock is broken")
     try:
+        check_clock(document.run.started)
         judgement = judgement or judge(document)
-    except (AssertionError, LookupError, ValueError, TypeError, ArithmeticError, OverflowError) as error:
+        place = _place(document, vantage)
+        return Rows(
+            run=_run(place, document, judgement, source),
+            measurements=list(_measurements(place, document)),
+            observations=list(_observations(place, document)),
+            verdicts=list(_verdicts(place, document, judgement)),
+        )
+    except (AssertionError, LookupError, ValueError, TypeError, ArithmeticError) as error:
         # No run of ours does that: somebody wrote the file by hand.
         raise RowError(f"it contradicts itself and cannot be judged ({type(error).__name__})") from None
-    place = _place(document, vantage)
-    return Rows(
-        run=_run(place, document, judgement, source),
-        measurements=list(_measurements(place, document)),
-        observations=list(_observations(place, document)),
-        verdicts=list(_verdicts(place, document, judgement)),
-    )
+
+
+def check_clock(started: datetime) -> None:
+    """Raises RowError for a time at which nobody measured."""
+    if not _FIRST <= _naive(started) <= _LAST:
+        raise RowError(f"it says that it began at {started:%Y-%m-%d}: that clock is broken")
 
 
 def _place(document: Document, vantage: str) -> Place:
@@ -88,7 +93,7 @@ def _run(place: Place, document: Document, judgement: Judgement, source: str) ->
         tunnel=run.vantage.tunnel,
         regime=judgement.regime,
         regime_stored=stored.regime if stored else "",
-        rules=judgement.rules,
+        rules=_number(judgement.rules),
         rules_stored=_number(stored.rules) if stored else 0,
         ended=end.ended if end else "",
         seconds=end.seconds if end else 0.0,
@@ -234,7 +239,7 @@ def _verdict(
         identity=verdict.identity,
         evidence=() if family else tuple(map(_number, verdict.evidence)),
         regime=judgement.regime,
-        rules=judgement.rules,
+        rules=_number(judgement.rules),
         state_stored=before,
         mechanism_stored=_text(then.mechanism or "") if then and not family else "",
         rules_stored=_number(stored.rules) if stored else 0,

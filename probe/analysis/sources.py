@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probe.analysis import parquet
 from probe.analysis.documents import documents, withdrawn
-from probe.analysis.lines import LeftOut
+from probe.analysis.lines import LONGEST_REASON, LeftOut
 from probe.analysis.rows import RowError
 
 _TEXTS = (".jsonl", ".json", ".jsonl.zst", ".jsonl.gz", ".jsonl.open")
@@ -172,7 +172,7 @@ def convert_alone(
             try:
                 new = writer.add(found.rows())
             except RowError as error:
-                done.left_out.add(LeftOut(found.path, found.line, str(error)))
+                done.left_out.add(LeftOut(found.path, found.line, str(error)[:LONGEST_REASON]))
                 continue
             done.runs += new
             done.twice += not new

@@ -5,7 +5,6 @@ import re
 from typing import Any
 
 import pytest
-from oonidata.models.nettests import NETTEST_MODELS
 
 from probe.analysis.ooni_export import measurements
 from probe.analysis.ooni_failures import STRINGS, as_ooni, from_ooni
@@ -13,17 +12,9 @@ from probe.failure import Failure, Kind
 from probe.model import Chain, Document
 from tests.analysis.runs import run
 from tests.build import chain, document, looked_up, measured, saw, works
+from tests.ooni_parser import lost
 
-# What OONI's parser does not keep: checked against its source, not by us.
-DROPPED = {
-    ".extensions", ".test_keys.agent", ".test_keys.queries.tags", ".test_keys.tcp_connect.tags",
-    ".test_keys.requests.tags", ".test_keys.queries.resolver_hostname", ".test_keys.queries.resolver_port",
-}  # fmt: skip
 ALPHA: dict[str, Any] = {"asn": 64500, "country": "AA", "as_name": "Alpha", "label": "at my aunt's"}
-DROPPED_OF_MESSENGER = {
-    ".test_keys.network_events", ".test_keys.requests", ".test_keys.tls_handshakes", ".test_keys.failure",
-    ".test_keys.failed_operation",
-}  # fmt: skip
 
 
 def exported(doc: Document) -> dict[str, dict[str, Any]]:
@@ -63,24 +54,8 @@ def everything(**where: Any) -> Document:
     )  # fmt: skip
 
 
-def lost(told: Any, kept: Any, path: str = "") -> set[str]:
-    """Keys that a parser dropped or changed."""
-    if isinstance(told, dict):
-        missing = {f"{path}.{key}" for key, value in told.items() if value is not None and key not in kept}
-        return missing.union(
-            *(lost(told[key], kept[key], f"{path}.{key}") for key in told if key in kept), ()
-        )
-    if isinstance(told, list):
-        return set().union(*(lost(one, other, path) for one, other in zip(told, kept, strict=True)), ())
-    return set() if told == kept else {f"{path} changed"}
-
-
 def test_oonis_own_parser_reads_every_measurement_and_drops_nothing_of_it() -> None:
-    for one in exported(everything()).values():
-        model = NETTEST_MODELS[one["test_name"]].from_dict(one)
-        allowed = DROPPED | (DROPPED_OF_MESSENGER if one["test_name"] == "facebook_messenger" else set())
-
-        assert lost(one, model.to_dict(omit_none=True)) <= allowed
+    assert {name: lost(one) for name, one in exported(everything()).items() if lost(one)} == {}
 
 
 def test_the_envelope_is_what_oonis_collector_accepts() -> None:

@@ -12,6 +12,7 @@ from probe.analysis.columns import Rows
 from probe.analysis.documents import Found, documents
 from probe.analysis.lines import LeftOut
 from probe.analysis.ooni_export import measurements
+from probe.analysis.ooni_failures import from_ooni
 from probe.analysis.rows import RowError
 from probe.verdict import judge
 from tests.analysis.test_ooni_export import everything
@@ -208,3 +209,77 @@ def test_a_round_trip_keeps_verdicts_and_observations(tmp_path: Path) -> None:
 def test_a_damaged_annotation_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowError, match="annotation 'callreach' is damaged"):
         list(imported(tmp_path, envelope("telegram", {}, annotations={"callreach": "{"})))
+
+
+SAMPLES = Path(__file__).parent / "ooni"
+ITALIAN = ("AS30722", "IT")
+
+
+def sample(name: str) -> Rows:
+    (found,) = documents(SAMPLES / f"{name}.json")
+    assert isinstance(found, Found)
+    return found.rows()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "hosts"),
+    [
+        (
+            "ts-018-whatsapp",
+            {"web": ("reachable", ""), "messaging": ("reachable", "")},
+            [("web.whatsapp.com", 443), ("web.whatsapp.com", 80), ("v.whatsapp.net", 443), ("e3.whatsapp.net", 443)],
+        ),
+        (
+            "ts-019-facebook-messenger",
+            {"web": ("reachable", ""), "messaging": ("reachable", "")},
+            [("star.c10r.facebook.com", 443), ("external.xx.fbcdn.net", 443), ("scontent.xx.fbcdn.net", 443),
+             ("b-graph.facebook.com", 443), ("edge-mqtt.facebook.com", 443), ("b-api.facebook.com", 443)],
+        ),
+        (
+            "ts-020-telegram",
+            {"web": ("reachable", ""), "messaging": ("reachable", "")},
+            [("web.telegram.org", 443), *((f"149.154.{rest}", port) for rest, port in (
+                ("167.51", 80), ("167.91", 80), ("175.100", 80), ("175.50", 80))), ("95.161.76.100", 80),
+             ("149.154.167.51", 443), ("149.154.171.5", 80), ("149.154.175.50", 443), ("149.154.167.91", 443),
+             ("95.161.76.100", 443), ("149.154.175.100", 443), ("149.154.171.5", 443)],
+        ),
+        ("ts-025-stun-reachability", {}, [("stun.l.google.com", 19302)]),
+        (
+            "ts-029-signal",
+            {"messaging": ("unreachable", "tls.untrusted")},
+            [("textsecure-service.whispersystems.org", 443), ("storage.signal.org", 443), ("cdn2.signal.org", 443),
+             ("cdn.signal.org", 443), ("api.directory.signal.org", 443)],
+        ),
+    ],
+)  # fmt: skip
+def test_the_samples_of_the_specification_become_rows_and_verdicts(
+    name: str, expected: dict[str, tuple[str, str]], hosts: list[tuple[str, int]]
+) -> None:
+    made = sample(name)
+
+    assert (made.run.place.network, made.run.place.country, made.run.source) == (*ITALIAN, "ooni")
+    assert verdicts(made) == expected
+    assert [(row.host, row.port) for row in made.measurements] == hosts
+
+
+def test_a_handshake_without_an_address_belongs_to_the_connection_of_its_name() -> None:
+    """Older probes did not say over which connection a handshake went; two hosts of WhatsApp share an address."""
+    steps = {
+        name: [(row.host, row.step, row.failure) for row in sample(name).observations if row.step == "tls"]
+        for name in ("ts-018-whatsapp", "ts-029-signal")
+    }
+
+    assert steps["ts-018-whatsapp"] == [("web.whatsapp.com", "tls", ""), ("v.whatsapp.net", "tls", "")]
+    assert steps["ts-029-signal"][0] == ("textsecure-service.whispersystems.org", "tls", "untrusted")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("tcp_timed_out_error", "timeout"), ("connection_refused_error", "refused"), ("dns_name_error", "rejected"),
+     ("ssl_unknown_autority", "untrusted"), ("task_timed_out", "internal"), ("unknown_failure: x", "internal")],
+)  # fmt: skip
+def test_the_strings_of_older_probes_are_known(text: str, kind: str) -> None:
+    failure = from_ooni(text)
+
+    assert failure is not None
+    assert failure.kind == kind

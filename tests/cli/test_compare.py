@@ -153,6 +153,22 @@ def test_a_run_goes_out_as_ooni_and_comes_back_with_its_verdicts(tmp_path: Path)
     )
 
 
+def test_oonis_samples_stand_beside_runs_of_ours(tmp_path: Path) -> None:
+    doc = run(silent("signal", host="chat.signal.org"), asn=64501, as_name="Beta", country="BB")
+    ours = write(tmp_path / "results", doc)
+    samples = Path(__file__).parents[1] / "analysis" / "ooni"
+    code, out, err = probe("compare", samples, *ours, "--json")
+    told = json.loads(out)
+    states = {(e["service"], e["key"]): e["state"] for e in told["matrix"] if e["purpose"] == "messaging"}
+
+    assert (code, err, told["runs"], told["left_out"]["count"]) == (0, "", 5, 0)
+    assert states == {
+        ("signal", "AS30722"): "unreachable", ("signal", "AS64501"): "unreachable",
+        ("telegram", "AS30722"): "reachable", ("whatsapp", "AS30722"): "reachable",
+        ("messenger", "AS30722"): "reachable",
+    }  # fmt: skip
+
+
 def test_an_export_without_a_format_or_a_network_says_so(tmp_path: Path) -> None:
     (path,) = write(tmp_path, run(silent("signal", host="chat.signal.org")))
 

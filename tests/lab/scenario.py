@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.lab.exchange import damage
 from tests.lab.network import LAB_CONFIGS, Conditions, network
 from tests.lab.topology import CLIENTS
 
@@ -95,7 +96,9 @@ def scenarios() -> list[Scenario]:
 
 
 def perform(scenario: Scenario, *, prefix: str, seed: int = 0) -> Outcome:
-    """Build the network, run the probe, compare. With the first seed, what `probe show` writes is searched too."""
+    """Build the network, run the probe, compare. With the first seed, what `probe show` writes is searched too,
+    and the run goes to OONI's format and back.
+    """
     import json
 
     configs = CATALOGUES[scenario.catalogue]
@@ -109,7 +112,10 @@ def perform(scenario: Scenario, *, prefix: str, seed: int = 0) -> Outcome:
             shown = lab.probe("show", "--results", str(lab.results), "--controls")
             written += shown.stdout + shown.stderr
         written += b"".join(path.read_bytes() for path in lab.results.glob("*"))
-    return _compare(scenario, told, done.returncode, _leaks(written))
+        lost = damage(lab.results / Path(told["file"]).name, lab.folder) if seed == 0 else []
+    outcome = _compare(scenario, told, done.returncode, _leaks(written))
+    outcome.wrong += lost
+    return outcome
 
 
 def _leaks(written: bytes) -> list[str]:
