@@ -85,8 +85,9 @@ def applied(verdicts: Table, answers: Table) -> Table:
             *[(asked.said == rule, text) for rule, text in BECAUSE.items()], else_=asked.because
         ),
     )
-    columns = [*verdicts.columns, "alone"]
-    return ibis.union(others.select(columns), asked.select(columns))
+    others = others.select(*verdicts.columns, "alone")
+    # A join makes what it gives nullable, and ClickHouse's lists cannot be: types are as before.
+    return ibis.union(others, asked.select(others.columns).cast(others.schema()))
 
 
 def _open_question(verdicts: Table) -> BooleanValue:

@@ -69,8 +69,8 @@ def compare(
 
     First comes what may be claimed of networks; a claim needs several households and hours (docs/statistics.md).
     Verdicts are thought again with today's rules, and what failed on one network is settled by the votes of those who
-    tried the same endpoint elsewhere at that time. What cannot be read is named and left out. Of a collector's runs only
-    new ones are fetched. docs/compare.md says what the table means.
+    tried the same endpoint elsewhere at that time. What cannot be read is named and left out. Of a collector's runs
+    only new ones are fetched. docs/compare.md says what the table means.
     """
     from probe.cli.extra import missing_analysis
 
