@@ -41,5 +41,5 @@ def test_a_service_is_allowed_little(unit: Path) -> None:
     assert done.returncode == 0
 
 
-def test_there_are_two_services() -> None:
-    assert [unit.stem for unit in UNITS] == ["callreach-collector", "callreach-far-end"]
+def test_there_are_three_services() -> None:
+    assert [unit.stem for unit in UNITS] == ["callreach-collector", "callreach-far-end", "callreach-rows"]
