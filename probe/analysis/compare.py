@@ -18,6 +18,10 @@ from probe.record import Record
 ENOUGH_VANTAGES, ENOUGH_UNITS = 2, 5  # below either, nothing is said of the network
 
 
+class Forged(Exception):
+    """There are rows that no run gives; which file they are in is for whoever looks at each."""
+
+
 class Ask(Record):
     """What is asked: networks by what, of which services, since when."""
 
@@ -186,7 +190,9 @@ def _entry(row: Mapping[str, Any], reasons: Sequence[Mapping[str, Any]], share: 
         counts[reason["state"]] += reason["runs"]
     failing = 2 * bad > units or (row["since"] is not None and bad > 0)
     wanted = FAILING if failing else ("reachable",) if units else ("inconclusive", "not_tested")
-    first = next(reason for reason in reasons if reason["state"] in wanted)
+    first = next((reason for reason in reasons if reason["state"] in wanted), None)
+    if first is None:
+        raise Forged(f"{row['service']} {row['purpose']}: states that no verdict has")
     return Entry(
         service=row["service"],
         purpose=row["purpose"],

@@ -9,7 +9,7 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from probe.analysis.columns import TABLE_KEY, TABLES, VERSION, VERSION_KEY, Row, Rows, schema
 from probe.analysis.lines import LeftOut
+from probe.model import State
 
+_STATES = frozenset(get_args(State))
 _AT_ONCE = 100_000  # rows that are held before they are written
 
 
@@ -82,8 +84,9 @@ def check(path: Path, *, whole: bool = False) -> str | LeftOut:
             if not file.schema_arrow.equals(schema(table)):
                 return LeftOut(str(path), 0, f"does not have the columns of a {table} table")
             if whole or table == "run":  # small, and read by us before any engine does
-                for _ in file.iter_batches():
-                    pass
+                for batch in file.iter_batches():
+                    if table == "verdict" and not set(pc.unique(batch["state"]).to_pylist()) <= _STATES:
+                        return LeftOut(str(path), 0, "holds a state that no verdict has")
     except (pa.ArrowException, OSError, ValueError) as error:
         return LeftOut(str(path), 0, f"is not readable Parquet ({str(error).splitlines()[0][:120]})")
     return table

@@ -88,6 +88,7 @@ def compare(
         paths, ask, claims=claims and not (csv and html is None), page=html is not None, engine=engine
     )
     if not comparison.columns:
+        _say_left_out(gathered)
         raise fail("no run matches: see --service and --since")
     from probe.cli import matrix
 
@@ -160,9 +161,10 @@ def compared(
                         evidence(tables, ask, found) if page and found.columns else None,
                     )
 
+            stumbles: tuple[type[Exception], ...] = (*asked.errors, analysis.Forged)
             try:
                 return answers()
-            except asked.errors as error:
+            except stumbles as error:
                 if not asked.drop_damaged(gathered):
                     raise asked.unanswered(error) from None
                 return answers()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -63,6 +65,25 @@ def test_a_folder_of_nothing_but_hostile_names_is_one_sentence_without_them(tmp_
 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert not set(err) & set("\x1b\u202e")
+
+
+def test_parquet_with_states_that_no_verdict_has_is_named_and_the_rest_is_compared(
+    folder: Path, tmp_path: Path
+) -> None:
+    good, bad = sorted(folder.glob("*.jsonl"))
+    for name, path in (("good", good), ("forged", bad)):
+        assert probe("import", path, "--to", tmp_path / "rows" / name)[0] == 0
+    (forged,) = (tmp_path / "rows" / "forged" / "verdict").rglob("*.parquet")
+    table = pq.read_table(forged, partitioning=None)
+    at = table.schema.get_field_index("state")
+    states = pa.array(["surely"] * table.num_rows, pa.string())
+    pq.write_table(table.set_column(at, table.schema.field(at), states), forged)
+    code, out, err = probe("compare", tmp_path / "rows", "--json")
+    told = json.loads(out)
+
+    assert (code, err) == (0, "")
+    assert [one["reason"] for one in told["left_out"]["named"]] == ["holds a state that no verdict has"]
+    assert len(told["columns"]) == 1
 
 
 GIGABYTE = 1 << 30
