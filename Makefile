@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SEEDS ?= 20
-JOBS ?= 8
+JOBS ?= 12
 CALL_JOBS ?= 12
 
 .PHONY: run test check format lint types unit spark lab lab-accuracy bench wheel schema messages lock clean
@@ -36,7 +36,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)  ## every test that needs nothing but loopback
-	$(BIN)/pytest -m "not lab and not cluster" -n 2
+	$(BIN)/pytest -m "not lab and not cluster" -n 4
 	$(BIN)/pytest -m cluster
 
 spark: .spark/.ready  ## Apache Spark for the tests of the cluster: 434 MB; they are skipped without it
