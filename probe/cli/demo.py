@@ -75,7 +75,7 @@ def finale(runs: list[Path], page: Path) -> None:
     out = console()
     said = lead(comparison, claimed, {})
     out.print()
-    out.print("Compared (probe compare):", style="bold")
+    out.print(_("Compared (`probe compare`):"), style="bold")
     for sentence in (said.first, *said.more):
         out.print(bare(sentence))
     out.print(said.unsure[0], style="dim")
