@@ -37,7 +37,9 @@ def test_a_service_is_allowed_little(unit: Path) -> None:
         "security", "--offline=yes", "--no-pager", f"--threshold={MOST_EXPOSED * 10:.0f}", str(unit)
     )
 
-    assert re.search(r"Overall exposure level for callreach-[a-z-]+\.service: [01]\.", done.stdout), done.stderr
+    assert re.search(r"Overall exposure level for callreach-[a-z-]+\.service: [01]\.", done.stdout), (
+        done.stderr
+    )
     assert done.returncode == 0
 
 

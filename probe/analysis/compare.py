@@ -76,6 +76,11 @@ class Entry(Record):
     states: dict[State, int]
 
     @property
+    def lately(self) -> bool:
+        """Whether it failed in the last hours that were measured, and not in most of all: it may be over by now."""
+        return 2 * self.bad <= self.units and self.state in FAILING
+
+    @property
     def verdict(self) -> Verdict:
         """The entry as a verdict, for whoever says verdicts in words."""
         return Verdict(

@@ -117,13 +117,20 @@ def _table(
 def _cell(entry: "Entry | None") -> Text:
     if entry is None or entry.state == "not_tested":
         return Text("-", style="dim")
-    said = words.state(entry.purpose, entry.verdict)
+    said = _state(entry)
     if entry.since is not None:
         said = _("{state} since {date}").format(state=said, date=f"{entry.since:%Y-%m-%d}")
-    elif 0 < entry.bad < entry.units:
+    elif 0 < entry.bad < entry.units and not entry.lately:
         said = _("{state} ({bad} of {all} fail)").format(state=said, bad=entry.bad, all=entry.units)
     said = f"[{said}]" if entry.units and not entry.enough else said
-    return Text(apart(said), style=words.COLOURS.get(entry.state, ""))
+    return Text(apart(said), style=words.COLOURS.get("degraded" if entry.lately else entry.state, ""))
+
+
+def _state(entry: "Entry") -> str:
+    """How it fares, in a word or two: one bad hour at the end of a month is no block."""
+    if entry.lately:
+        return _("failed last ({bad} of {all})").format(bad=entry.bad, all=entry.units)
+    return words.state(entry.purpose, entry.verdict)
 
 
 def differences(comparison: "Comparison") -> list[str]:
@@ -159,7 +166,7 @@ def _fates(entries: "Sequence[Entry]", names: dict[str, str]) -> str:
 
 def _fate(entry: "Entry") -> str:
     how = f" ({mechanism(entry.verdict)})" if entry.mechanism else ""
-    fate = words.state(entry.purpose, entry.verdict) + how
+    fate = _state(entry) + how
     if entry.since:
         fate = _("{state} since {date}").format(state=fate, date=f"{entry.since:%Y-%m-%d %H:00} UTC")
     return f"{fate} ({words.reason(entry.because)})" if entry.rule.startswith("elsewhere.") else fate

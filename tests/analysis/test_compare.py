@@ -74,6 +74,7 @@ def test_what_began_to_fail_says_since_when() -> None:
     found = entry(compare(tabled(docs, vantages=["one"] * 6), Ask()), "AS64500")
 
     assert (found.state, found.since, found.bad, found.units) == ("unreachable", hours(4), 2, 6)
+    assert found.lately
 
 
 def test_what_failed_and_works_again_has_no_since() -> None:

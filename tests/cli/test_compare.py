@@ -51,6 +51,18 @@ def test_two_files_give_a_table_and_a_sentence(two: list[Path]) -> None:
     assert "\x1b" not in out
 
 
+def test_one_bad_hour_at_the_end_is_no_block(tmp_path: Path) -> None:
+    runs = [run(answering(), asn=64500, started=NOON + timedelta(hours=n), run=f"{n:016x}") for n in range(5)]
+    paths = write(
+        tmp_path / "runs", *runs, run(silent(), asn=64500, started=NOON + timedelta(hours=5), run="f" * 16)
+    )
+    code, out, _err = probe("compare", *paths)
+
+    assert code == 0
+    assert "[failed last (1 of 6) since 2026-11-23]" in " ".join(out.split())
+    assert "unreachable" not in out
+
+
 def test_json_holds_the_whole_comparison_and_nothing_else_is_printed(two: list[Path], tmp_path: Path) -> None:
     (tmp_path / "runs" / "noise.jsonl").write_text("noise\n")
     code, out, err = probe("compare", tmp_path / "runs", "--json")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from probe.analysis.compare import Column, Comparison, Entry
-from probe.analysis.expressions import FAILING, By
+from probe.analysis.expressions import By
 from probe.analysis.sentences import phrases
 from probe.language import _, _n
 from probe.record import plain
@@ -42,7 +42,7 @@ def look(entry: Entry) -> str:
         return "media"
     if entry.state == "reachable":
         return "answers" if entry.purpose == "calls" or entry.identity != "proved" else "works"
-    return "lately" if 2 * entry.bad <= entry.units and entry.state in FAILING else entry.state
+    return "lately" if entry.lately else entry.state
 
 
 def states() -> Mapping[str, str]:
