@@ -12,6 +12,7 @@ from typing import Literal
 from probe import consent, durable, lock
 from probe.catalogue import Catalogue
 from probe.configs import load
+from probe.language import N_
 from probe.net import SystemNet
 from probe.schedule import conditions
 from probe.schedule import timer as timers
@@ -23,7 +24,7 @@ from probe.upload.room import shortage
 # Reserved for documentation (RFC 5737, RFC 3849): a route towards them is looked up, nothing is sent to them.
 _SOMEWHERE = {"IPv4": "192.0.2.1", "IPv6": "2001:db8::1"}
 _OPTIONAL = {
-    "maxminddb": ("naming networks from a file of yours", "pip install 'callreach[mmdb]'"),
+    "maxminddb": (N_("naming networks from a file of yours"), "pip install 'callreach[mmdb]'"),
 }
 
 
@@ -213,7 +214,7 @@ def _timer(home: Path) -> Finding:
 
 
 def _power() -> Finding:
-    words = {True: "yes", False: "no", None: "nothing tells"}
+    words = {True: N_("yes"), False: N_("no"), None: N_("nothing tells")}
     battery, metered = words[conditions.on_battery()], words[conditions.metered()]
     says = f"on battery: {battery}; metered: {metered}"
     return Finding(name="power", state="ok", says=says)

@@ -21,11 +21,10 @@ _SKEW = 120.0  # seconds; less is of no consequence to anything we say
 def _of_this_run(network: Network) -> list[Finding]:
     """What happened while it was measured, and to whom."""
     end = network.document.end
-    found = [
-        Finding(rule="run.disturbed", because=f"{happened} (noticed {one.at:%H:%M:%S} UTC)")
-        for one in (end.disturbances if end else ())
-        if (happened := _DISTURBED[one.kind])
-    ]
+    found = []
+    for one in end.disturbances if end else ():
+        happened = _DISTURBED[one.kind]
+        found.append(Finding(rule="run.disturbed", because=f"{happened} (noticed {one.at:%H:%M:%S} UTC)"))
     readings = [Reading(m, family) for m in network.document.measurements for family in (4, 6)]
     changes = [(r, change) for r in readings if (change := r.change) is not None]
     if changes:

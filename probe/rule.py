@@ -63,9 +63,8 @@ def kind(*kinds: Kind) -> Condition:
 def all_of(*conditions: Condition) -> Condition:
     """Every condition holds."""
 
-    def holds(
-        case: Case,
-    ) -> bool:  # a loop, which is twice as fast as all() of a generator, for it is asked often
+    # Asked so often that it matters: twice as fast as all() of a generator.
+    def holds(case: Case) -> bool:
         for condition in conditions:  # noqa: SIM110
             if not condition(case):
                 return False

@@ -329,9 +329,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-_NOT_OF_CALLS = tuple(
-    rule for rule in RULES if rule not in CALL_RULES
-)  # those ask for a test call, all of them
+# All of CALL_RULES ask for a test call, so for what is none they need not be asked.
+_NOT_OF_CALLS = tuple(rule for rule in RULES if rule not in CALL_RULES)
 
 
 def decide(case: Case) -> Rule:

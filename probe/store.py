@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from probe.language import N_
 from probe.model import FORMAT, AnyLine, Document, End, Judgement, Lookup, Measurement, Run
 from probe.record import line
 
@@ -91,13 +92,15 @@ def read(path: Path) -> Stored:
             )
         if isinstance(record, Run):
             if run is not None:
-                problems.append(f"{path}: line {number}: a second run in one file; only the first is shown")
+                text = N_("{path}: line {number}: a second run in one file; only the first is shown")
+                problems.append(text.format(path=path, number=number))
                 break
             run = record
         else:
             lines.append(record)
     if run is None:
-        raise StoreError(problems[0] if problems else f"{path}: there is no run in this file")
+        nothing = N_("{path}: there is no run in this file").format(path=path)
+        raise StoreError(problems[0] if problems else nothing)
     document = _document(run, lines)
     problems += _doubts(path, document)
     return Stored(path=path, document=document, problems=tuple(problems[:_MAX_PROBLEMS]))
@@ -115,7 +118,8 @@ def _lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
                     return
                 yield number, raw
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
+        text = N_("{path}: cannot be read ({reason})")
+        raise StoreError(text.format(path=path, reason=error.strerror)) from None
 
 
 def reason(raw: bytes, error: Exception) -> str:
@@ -162,12 +166,14 @@ def find(folder: Path, name: str | None) -> Path:
     found = runs(folder)
     if name is None:
         if not found:
-            raise StoreError(f"{folder}: there are no runs here yet; `probe run` makes one")
+            text = N_("{folder}: there are no runs here yet; `probe run` makes one")
+            raise StoreError(text.format(folder=folder))
         return found[0]
     # A file's name ends in the first eight digits of its run's id.
     matching = [path for path in found if name in path.name or path.stem.endswith(f"_{name[:8]}")]
     if not matching:
-        raise StoreError(f"{folder}: there is no run {name!r} here")
+        text = N_("{folder}: there is no run {name} here")
+        raise StoreError(text.format(folder=folder, name=repr(name)))
     return matching[0]
 
 

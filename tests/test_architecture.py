@@ -18,7 +18,7 @@ MODULES = {
 }
 # Each may import what stands before it, and itself.
 ORDER = (
-    "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "anchors", "noise",
+    "language", "record", "failure", "dialogue", "media", "diagnosis", "step", "hello", "identity", "anchors", "noise",
     "mtproto", "tls_link", "http_link", "websocket_link", "stun_message", "webrtc", "toml_file", "http_server",
     "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
@@ -26,7 +26,7 @@ ORDER = (
     "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",
     "watch", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "rounds", "measure", "store", "home",
-    "language", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
+    "words", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
     "doctor", "analysis", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probe.call_rules import CALL_RULES
+from probe.contrast import Case
 from probe.failure import Failure, Kind
 from probe.far_end.client import Heartbeat
 from probe.model import Chain, Document, Measurement, Verdict
+from probe.reading import Controls, Reading
 from probe.steps import CallFacts, HttpFacts, MediaFacts
 from probe.verdict import judge
 from tests import call_networks as nets
@@ -608,3 +611,17 @@ def test_luck_that_does_not_know_bytes_is_told_by_its_mixture(
         assert len(own) >= 3
         assert "good" not in [name for name, _ in own]
         assert {name for name, _ in others} == {"good"}
+
+
+@pytest.mark.parametrize("line", [nets.Cookie, nets.WhatsApp, nets.HalfDown])
+def test_no_rule_of_calls_speaks_of_what_is_no_test_call(line: type[Line]) -> None:
+    """The table leaves them out for everything else."""
+    doc = measured_over(line(0), CALL, WHATSAPP)
+    tests = [m for m in doc.measurements if m.at == "far-end"]
+    for at, spoken in (("far-end", True), ("endpoint", False)):
+        readings = [Reading(msgspec.structs.replace(m, at=at), 4) for m in tests]
+        cases = [
+            Case(reading=one, controls=Controls(doc), service=readings, everything=readings, document=doc)
+            for one in readings
+        ]
+        assert all(any(rule.when(case) for rule in CALL_RULES) == spoken for case in cases)

@@ -46,7 +46,7 @@ class Column(Record):
 class Entry(Record):
     """How one purpose of a service fares in one column.
 
-    state       what most units say: of those that fail, the state that was most common among their runs
+    state       the most common of the runs in most units, or in the last ones if all of those fail (`lately`)
     units, bad  vantage x network x hour that allow a statement; those in which it fails or is impaired
     low, high   the share of bad units lies between them (Jeffreys, 95 %), were units independent; None without units
     since       the first hour of the unbroken failing at the end; None if it fails all the time, or not at the end

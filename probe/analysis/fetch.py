@@ -19,6 +19,7 @@ import stamina
 from probe import durable
 from probe.analysis.sources import SourceError
 from probe.collector.protocol import SEGMENTS, Listing, Sealed
+from probe.collector.segments import PACKED, SEALED
 from probe.lock import Busy, held
 from probe.toml_file import ConfigError
 from probe.upload.connection import (
@@ -42,7 +43,6 @@ _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.5, 20.0, 1.0  # seconds between attempts
 _ROUNDS = 3  # lists that are asked for when segments change meanwhile
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{16,200}=*")
 _URL = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?")
-_END = ".jsonl.zst"
 
 
 class _Changed(Exception):
@@ -51,11 +51,6 @@ class _Changed(Exception):
 
 class _Damaged(NotNow):
     """What came is not what was listed."""
-
-
-def is_address(text: str) -> bool:
-    """Whether this is the address of a collector and no path."""
-    return text.lower().startswith(("http://", "https://"))
 
 
 def segments(url: str, token: str, cache: Path, say: Callable[[str], None], *, proxy: str = "") -> Path:
@@ -73,7 +68,7 @@ def segments(url: str, token: str, cache: Path, say: Callable[[str], None], *, p
     try:
         with connection(url, proxy=proxy) as http, held(folder / "lock"):
             http.headers["Authorization"] = f"Bearer {token}"
-            _Collector(url.rstrip("/"), http, folder / "sealed", say).all()
+            _Collector(url.rstrip("/"), http, folder / SEALED, say).all()
     except Busy:
         raise NotNow(f"{url}: another process is fetching from it just now") from None
     except OSError as error:
@@ -110,7 +105,7 @@ class _Collector:
                 files = [self._fetch(one) for one in listed]
             except _Changed:
                 continue
-            for path in self.folder.glob(f"*{_END}*"):
+            for path in self.folder.glob(f"*{PACKED}*"):
                 if path not in files:
                     path.unlink()
             return
@@ -148,7 +143,7 @@ class _Collector:
         raise SourceError(f"{self.host}: {reasons.get(str(answer.told['error']), answer.reason)}")
 
     def _path(self, one: Sealed) -> Path:
-        return self.folder / f"{one.name}.{one.sha256}{_END}"
+        return self.folder / f"{one.name}.{one.sha256}{PACKED}"
 
     def _has(self, one: Sealed) -> bool:
         path = self._path(one)

@@ -19,10 +19,9 @@ from probe import rules
 from probe.analysis import parquet
 from probe.analysis.columns import VERSION
 from probe.analysis.sources import BEGUN, Added, SourceError, convert, texts_of
+from probe.collector.segments import PACKED, SEALED
 from probe.durable import sync
 from probe.lock import Busy, held
-
-_SEALED, _END = "sealed", ".jsonl.zst"  # of a collector's storage (docs/collector.md)
 
 
 def add(paths: Sequence[Path], into: Path) -> Added:
@@ -51,9 +50,9 @@ def add(paths: Sequence[Path], into: Path) -> Added:
 
 def _sealed(path: Path) -> Path | None:
     """The folder of sealed segments, if this is a collector's storage or that folder itself."""
-    if (path / _SEALED).is_dir():
-        return path / _SEALED
-    return path if path.name == _SEALED and path.is_dir() else None
+    if (path / SEALED).is_dir():
+        return path / SEALED
+    return path if path.name == SEALED and path.is_dir() else None
 
 
 def _known(into: Path) -> set[str]:
@@ -69,7 +68,7 @@ def _roll(sealed: Path, into: Path) -> Added:
     for left in into.glob(f"*{BEGUN}"):  # of one that was killed
         shutil.rmtree(left)
     days: dict[str, list[Path]] = defaultdict(list)
-    for file in sorted(sealed.glob(f"*{_END}")):
+    for file in sorted(sealed.glob(f"*{PACKED}")):
         days[file.name[:8]].append(file)
     whole = Added()
     for day, files in days.items():

@@ -1,6 +1,5 @@
 """Several networks side by side, and in words how they differ."""
 
-import re
 from collections.abc import Sequence
 
 from rich.table import Table
@@ -9,21 +8,10 @@ from rich.text import Text
 from probe.cli import words
 from probe.cli.report import cell
 from probe.cli.terminal import console
-from probe.language import N_, _, apart
+from probe.language import _, apart
 from probe.model import Judgement, Purpose, Verdict
+from probe.words import mechanism
 
-# Mechanisms in words, the first one whose beginning fits; those that are not here are said by their own name. What is
-# in braces is a number that the verdict's reason gives before that word.
-_MECHANISMS = (
-    ("media.cut", N_("media cut after {packets} packets")),
-    ("media.dropped", N_("media of its shape vanishes")),
-    ("stun.dropped.payload", N_("STUN vanishes")),
-    ("noise.impersonated", N_("somebody else answers in its place")),
-    ("mtproto.impersonated", N_("somebody else answers in its place")),
-    ("mtproto.cut", N_("cut off after its first answer")),
-    ("tls.reset.name", N_("its name in TLS is answered by a reset")),
-    ("dns.nxdomain", N_("the resolver denies its name")),
-)
 _PURPOSES: tuple[Purpose, ...] = ("messaging", "calls")
 
 
@@ -79,19 +67,9 @@ def differences(networks: Sequence[tuple[str, Judgement]]) -> list[str]:
 def _fates(purpose: str, found: Sequence[tuple[str, Verdict]]) -> str:
     by_fate: dict[str, list[str]] = {}
     for name, verdict in found:
-        how = f" ({mechanism(verdict)})" if verdict.mechanism else ""
+        how = f" ({mechanism(verdict.mechanism, verdict.because)})" if verdict.mechanism else ""
         by_fate.setdefault(f"{words.state(purpose, verdict)}{how}", []).append(f'"{words.plain(name)}"')
     return "; ".join(
         _("{fate} on {networks}").format(fate=fate, networks=_(" and ").join(names))
         for fate, names in by_fate.items()
     )
-
-
-def mechanism(verdict: Verdict) -> str:
-    """A verdict's mechanism as people say it, or its own name."""
-    own = verdict.mechanism or ""
-    text = next((_(word) for beginning, word in _MECHANISMS if own.startswith(beginning)), words.plain(own))
-    for thing in re.findall(r"\{(\w+)\}", text):
-        number = re.search(rf"(\d+) {thing}", verdict.because)
-        text = text.replace(f"{{{thing}}}", number[1] if number else _("some"))
-    return text

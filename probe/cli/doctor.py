@@ -13,7 +13,6 @@ _NAMES = {
     "consent": N_("consent"), "queue": N_("queue"), "uploads": N_("uploads"), "calls": N_("calls"),
     "timer": N_("timer"), "power": N_("power"),
 }  # fmt: skip
-_FILLED_IN = (N_("yes"), N_("no"), N_("nothing tells"), N_("naming networks from a file of yours"))
 
 
 @app.command(

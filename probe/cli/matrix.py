@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from probe.cli import words
-from probe.cli.beside import mechanism
 from probe.cli.terminal import console
 from probe.language import N_, _, _n, apart, in_english
+from probe.words import mechanism
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -165,7 +165,7 @@ def _fates(entries: "Sequence[Entry]", names: dict[str, str]) -> str:
 
 
 def _fate(entry: "Entry") -> str:
-    how = f" ({mechanism(entry.verdict)})" if entry.mechanism else ""
+    how = f" ({mechanism(entry.mechanism, entry.because)})" if entry.mechanism else ""
     fate = _state(entry) + how
     if entry.since:
         fate = _("{state} since {date}").format(state=fate, date=f"{entry.since:%Y-%m-%d %H:00} UTC")
@@ -199,7 +199,7 @@ def print_json(comparison: "Comparison", claimed: "list[Claim] | None", gathered
         "columns": [_object(column) for column in comparison.columns],
         "headlines": headlines(claimed or ()),
         "claims": [_object(claim) for claim in claimed or ()],
-        "matrix": [_object(entry) for entry in comparison.entries],
+        "matrix": [_object(entry) | {"lately": entry.lately} for entry in comparison.entries],
         "differences": _differences_in_english(comparison),
         "layers": [_object(layer) for layer in comparison.layers],
         "left_out": {
@@ -226,12 +226,12 @@ def print_csv(comparison: "Comparison") -> None:
     names = {column.key: column.name for column in comparison.columns}
     fields = [
         "service", "purpose", "key", "name", "state", "mechanism", "rule", "units", "bad", "low", "high", "vantages",
-        "bad_vantages", "runs", "first", "last", "since", "enough",
+        "bad_vantages", "runs", "first", "last", "since", "lately", "enough",
     ]  # fmt: skip
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(fields)
     for entry in comparison.entries:
-        values = _object(entry) | {"name": names[entry.key]}
+        values = _object(entry) | {"name": names[entry.key], "lately": entry.lately}
         writer.writerow([_field(values[name]) for name in fields])
 
 

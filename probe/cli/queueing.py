@@ -5,22 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli import fail
-from probe.language import N_
 
 if TYPE_CHECKING:
     from probe.catalogue import Catalogue
-
-# Why there is no room, as `probe.upload.room` says it.
-_TOLD = (
-    N_(
-        "{folder}: {megabytes} MB wait to be sent, more than queue.bytes allows; nothing more is measured until"
-        " `probe upload` has sent them, and nothing of it is deleted"
-    ),
-    N_(
-        "{folder}: {megabytes} MB of the disk are free, less than queue.free asks for; nothing is measured until"
-        " there is room, and nothing that waits to be sent is deleted"
-    ),
-)
 
 
 def refuse_if_full(home: Path, catalogue: "Catalogue") -> None:

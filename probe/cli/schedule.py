@@ -25,17 +25,10 @@ schedule_app = typer.Typer(
     "  probe schedule status --json  |  probe schedule remove",
 )
 app.add_typer(schedule_app)
-# What the log keeps, in English, of what a call did and why.
+# How the log calls what a call did, and how a run ended.
 _LOGGED = (
-    N_("measured"), N_("skipped"), N_("failed"), N_("sent"), N_("on battery"), N_("the network is metered"),
-    N_("the data budget is used up"), N_("another one is under way"), N_("a run is under way"), N_("it is not due"),
-    N_("no timer is installed from this home"), N_("complete"), N_("interrupted"),
+    N_("measured"), N_("skipped"), N_("failed"), N_("sent"), N_("complete"), N_("interrupted"),
 )  # fmt: skip
-_NOTES = (
-    N_("It runs while you are logged in; `loginctl enable-linger` lets it run always."),
-    N_("Not tried on a Mac yet; the file follows launchd.plist(5)."),
-    N_("Not tried on Windows yet; the file follows [MS-TSCH]. It runs while you are logged in."),
-)
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
 

@@ -6,17 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from probe.cli import Home, Json, Results, app, fail
-from probe.language import N_, _, said
+from probe.language import _, said
 
 if TYPE_CHECKING:
     from probe.store import Stored
-
-# What may be wrong with a file that is asked for.
-_TOLD = (
-    N_("{folder}: there are no runs here yet; `probe run` makes one"), N_("{folder}: there is no run {name} here"),
-    N_("{path}: line {number}: a second run in one file; only the first is shown"),
-    N_("{path}: there is no run in this file"), N_("{path}: cannot be read ({reason})"),
-)  # fmt: skip
 
 
 @app.command(

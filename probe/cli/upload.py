@@ -11,11 +11,8 @@ from probe.language import N_, _, said
 if TYPE_CHECKING:
     from probe.upload.deliver import Delivery
 
-# Collectors' words as receipts keep them, and what is said of deletions.
-_WORDS = (
-    N_("kept"), N_("kept aside"), N_("refused"), N_("deleted"), N_("was not sent"),
-    N_("is not among the collectors now"), N_("its key was forgotten, so nobody can prove any more that it is yours"),
-)  # fmt: skip
+# Collectors' words, as receipts keep them.
+_WORDS = (N_("kept"), N_("kept aside"), N_("refused"), N_("deleted"))
 
 
 @app.command(

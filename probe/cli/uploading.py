@@ -14,7 +14,7 @@ from probe import consent, store
 from probe.catalogue import Collector, Settings
 from probe.cli import fail
 from probe.cli.answers import confirmed
-from probe.language import _, said
+from probe.language import N_, _, said
 from probe.lock import held
 from probe.net import SystemNet
 from probe.toml_file import ConfigError, read, text
@@ -157,11 +157,11 @@ class Upload:
             one for one in self.queue.outcomes() if one.run in runs and one.word in ("kept", "kept aside")
         ]
         never = sorted(set(runs) - {one.run for one in sent})
-        told = [{"run": run, "collector": "-", "said": "was not sent"} for run in never]
+        told = [{"run": run, "collector": "-", "said": N_("was not sent")} for run in never]
         by_host = {collector.host: collector for collector in self.collectors}
         with ExitStack() as stack:
             for one in sent:
-                said = "is not among the collectors now"
+                said = N_("is not among the collectors now")
                 if one.collector in by_host:
                     opened = stack.enter_context(self._opener(by_host[one.collector])())
                     said = self._delete_one(one, opened)
@@ -170,10 +170,10 @@ class Upload:
 
     def _delete_one(self, one: Outcome, opened: "Client") -> str:
         if one.network not in keys.networks(self.home):
-            return "its key was forgotten, so nobody can prove any more that it is yours"
+            return N_("its key was forgotten, so nobody can prove any more that it is yours")
         key = keys.key(self.home, one.network)
         if key.public != one.key:
-            return "its key was forgotten, so nobody can prove any more that it is yours"
+            return N_("its key was forgotten, so nobody can prove any more that it is yours")
         try:
             said = opened.delete(one.run, key)
         except NotNow as error:

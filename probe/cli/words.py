@@ -4,21 +4,12 @@ from typing import TYPE_CHECKING
 
 from probe.language import N_, _, apart, said
 from probe.record import plain as plain
+from probe.words import FAILURES, SHOWN, STATES, shown, word
 
 if TYPE_CHECKING:
     from probe.failure import Failure
     from probe.model import Chain, Observation, Verdict
 
-STATES = {
-    "reachable": N_("works"),
-    "degraded": N_("impaired"),
-    "blocked": N_("BLOCKED"),
-    "likely_blocked": N_("likely blocked"),
-    "unreachable": N_("unreachable"),
-    "down": N_("down"),
-    "inconclusive": N_("inconclusive"),
-    "not_tested": N_("not tested"),
-}
 COLOURS = {
     "reachable": "green",
     "degraded": "yellow",
@@ -67,21 +58,6 @@ VARIANTS = {
     "by_turn_tcp": N_("through TURN over TCP"),
     "by_turn_tls": N_("through TURN over TLS"),
 }
-FAILURES = {
-    "timeout": N_("no answer in time"),
-    "refused": N_("refused"),
-    "reset": N_("reset"),
-    "closed": N_("closed too early"),
-    "unreachable": N_("no way there"),
-    "malformed": N_("not this protocol"),
-    "rejected": N_("answered no"),
-    "untrusted": N_("identity does not check out"),
-    "unexpected": N_("unexpected answer"),
-    "silent": N_("silence"),
-    "unsupported": N_("not possible on this machine"),
-    "interrupted": N_("interrupted"),
-    "internal": N_("error in the probe"),
-}
 # What rules put into their reasons, and findings into theirs; `said` finds it here.
 _FILLED_IN = (
     N_("both ways"), N_("on the way up"), N_("on the way down"), N_("{share} lost"), N_("{rate} kbit/s, {lost}"),
@@ -116,18 +92,7 @@ def purpose(name: str) -> str:
 
 def state(purpose: str, verdict: "Verdict | None") -> str:
     """One word or two for a verdict's state, no stronger than what was done."""
-    if verdict is None:
-        return _word(STATES, "not_tested")
-    if verdict.state == "reachable" and verdict.rule == "call.works":
-        return _("media passes")
-    if verdict.state == "reachable" and (purpose == "calls" or verdict.identity != "proved"):
-        return _("answers")
-    return _word(STATES, verdict.state)
-
-
-def _word(words: dict[str, str], name: str) -> str:
-    """In the reader's language; a name that only a later version knows is said as it is."""
-    return _(words[name]) if name in words else plain(name)
+    return word(STATES | SHOWN, "not_tested" if verdict is None else shown(purpose, verdict))
 
 
 def label(verdict: "Verdict") -> str:
@@ -141,7 +106,7 @@ def families(verdict: "Verdict") -> str:
     if len(set(verdict.families.values())) < 2:
         return ""
     fates = ", ".join(
-        f"IPv{plain(one)} {_word(STATES, state)}" for one, state in sorted(verdict.families.items())
+        f"IPv{plain(one)} {word(STATES, state)}" for one, state in sorted(verdict.families.items())
     )
     return f" ({fates})"
 
@@ -170,7 +135,7 @@ def rung(observation: "Observation") -> str:
 def failed(failure: "Failure") -> str:
     """How it failed, and the peer's own code for it."""
     code = f" ({apart(plain(failure.code))})" if failure.code else ""
-    return _word(FAILURES, failure.kind) + code
+    return word(FAILURES, failure.kind) + code
 
 
 def _learned(observation: "Observation") -> str:
@@ -204,4 +169,4 @@ def place(chain: "Chain") -> str:
         if chain.said_by
         else ""
     )
-    return f"{apart(plain(f'{where}:{chain.port}'))} ({_word(VARIANTS, chain.variant)}{told})"
+    return f"{apart(plain(f'{where}:{chain.port}'))} ({word(VARIANTS, chain.variant)}{told})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.language import N_
 from probe.schedule.timer import Timer
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ WantedBy=timers.target
         remove=(_command(f"systemctl --user disable --now {unit}"),),
         shows=_command(f"systemctl --user is-active {unit}"),
         proof="active",
-        notes=("It runs while you are logged in; `loginctl enable-linger` lets it run always.",),
+        notes=(N_("It runs while you are logged in; `loginctl enable-linger` lets it run always."),),
     )
 
 
@@ -120,7 +121,7 @@ def launchd(timer: Timer, home: Path, crontab: bytes) -> Recipe:
         remove=(_command(f"launchctl bootout {user}/{_LABEL}"),),
         shows=_command(f"launchctl print {user}/{_LABEL}"),
         proof=_LABEL,
-        notes=("Not tried on a Mac yet; the file follows launchd.plist(5).",),
+        notes=(N_("Not tried on a Mac yet; the file follows launchd.plist(5)."),),
     )
 
 
@@ -161,7 +162,7 @@ def windows(timer: Timer, home: Path, crontab: bytes) -> Recipe:
         remove=(_command(f"schtasks /Delete /TN {NAME} /F"),),
         shows=_command(f"schtasks /Query /TN {NAME} /XML"),
         proof="schedule tick",
-        notes=("Not tried on Windows yet; the file follows [MS-TSCH]. It runs while you are logged in.",),
+        notes=(N_("Not tried on Windows yet; the file follows [MS-TSCH]. It runs while you are logged in."),),
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from probe import lock
+from probe.language import N_
 from probe.schedule import conditions
 from probe.schedule import timer as timers
 from probe.schedule.platforms import DELAYS_ITSELF
@@ -46,12 +47,12 @@ def tick(home: Path, utc: Callable[[], datetime], *, delay: bool = True) -> Told
     """Do what is due. Whatever happens to the network or the disk is told, not raised."""
     timer = timers.read(home)
     if timer is None:
-        return Told(what="nothing", reason="no timer is installed from this home")
+        return Told(what="nothing", reason=N_("no timer is installed from this home"))
     try:
         with lock.held(timers.folder(home) / "lock"):
             return _locked(home, timer, utc, delay=delay)
     except lock.Busy:
-        return _logged(home, utc(), Told(what="skipped", reason="another one is under way"))
+        return _logged(home, utc(), Told(what="skipped", reason=N_("another one is under way")))
     except (OSError, ConfigError) as error:
         return _logged(home, utc(), Told(what="failed", reason=str(error)))
 
@@ -59,11 +60,11 @@ def tick(home: Path, utc: Callable[[], datetime], *, delay: bool = True) -> Told
 def _locked(home: Path, timer: Timer, utc: Callable[[], datetime], *, delay: bool) -> Told:
     state = timers.state(home)
     if not timers.is_due(timer, state, utc()):
-        return _upload(home, timer, utc, Told(what="nothing", reason="it is not due"))
+        return _upload(home, timer, utc, Told(what="nothing", reason=N_("it is not due")))
     if delay and timer.backend not in DELAYS_ITSELF:
         time.sleep(random.uniform(0, timer.delay))
     if lock.is_held(timers.running(home)):
-        return _logged(home, utc(), Told(what="skipped", reason="a run is under way"), due=state.due)
+        return _logged(home, utc(), Told(what="skipped", reason=N_("a run is under way")), due=state.due)
     if reason := hindrance(timer, timers.state(home), utc()):
         return _logged(home, utc(), Told(what="skipped", reason=reason), due=state.due)
     told = _measure(home, timer, utc)
@@ -73,11 +74,11 @@ def _locked(home: Path, timer: Timer, utc: Callable[[], datetime], *, delay: boo
 def hindrance(timer: Timer, state: timers.State, now: datetime) -> str:
     """Why nothing should be measured now; empty if nothing speaks against it."""
     if not timer.on_battery and conditions.on_battery():
-        return "on battery"
+        return N_("on battery")
     if not timer.metered and conditions.metered():
-        return "the network is metered"
+        return N_("the network is metered")
     if timers.allowance(timer, state, now) < _LEAST:
-        return "the data budget is used up"
+        return N_("the data budget is used up")
     return ""
 
 

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from probe.language import N_
+
 if TYPE_CHECKING:
     from probe.catalogue import Queue as Limits
 
@@ -13,15 +15,15 @@ def shortage(home: Path, limits: "Limits") -> str:
     waiting = home / "queue"
     size = sum(e.stat().st_size for f in ("waiting", "refused") for e in (waiting / f).glob("*.signed"))
     if size > limits.bytes:
-        return (
-            f"{waiting}: {size / 1e6:.0f} MB wait to be sent, more than queue.bytes allows; nothing more is measured"
-            " until `probe upload` has sent them, and nothing of it is deleted"
-        )
+        return N_(
+            "{folder}: {megabytes} MB wait to be sent, more than queue.bytes allows; nothing more is measured until"
+            " `probe upload` has sent them, and nothing of it is deleted"
+        ).format(folder=waiting, megabytes=f"{size / 1e6:.0f}")
     place = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     if free < limits.free:
-        return (
-            f"{home}: {free / 1e6:.0f} MB of the disk are free, less than queue.free asks for; nothing is measured"
-            " until there is room, and nothing that waits to be sent is deleted"
-        )
+        return N_(
+            "{folder}: {megabytes} MB of the disk are free, less than queue.free asks for; nothing is measured until"
+            " there is room, and nothing that waits to be sent is deleted"
+        ).format(folder=home, megabytes=f"{free / 1e6:.0f}")
     return ""

@@ -8,14 +8,15 @@ from probe.cli import words
 from probe.failure import Failure, Kind
 from probe.model import Observation, Regime, State, Variant, Verdict
 from probe.steps import AnyFacts, DtlsFacts, EchoFacts, MtprotoFacts, ReflectorFacts
+from probe.words import FAILURES, STATES
 from tests.build import NOON
 
 
 def test_every_state_regime_variant_and_kind_has_words() -> None:
-    assert set(words.STATES) == set(words.COLOURS) == set(get_args(State))
+    assert set(STATES) == set(words.COLOURS) == set(get_args(State))
     assert set(words.REGIMES) == set(get_args(Regime))
     assert set(words.VARIANTS) == set(get_args(Variant))
-    assert set(words.FAILURES) == {kind.value for kind in Kind}
+    assert set(FAILURES) == {kind.value for kind in Kind}
 
 
 def test_no_word_is_stronger_than_what_was_done() -> None:

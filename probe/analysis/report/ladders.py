@@ -11,6 +11,7 @@ from probe.analysis.report.evidence import Evidence, Failed
 from probe.analysis.report.matrix import Box, box
 from probe.language import _, _n, said
 from probe.record import plain
+from probe.words import FAILURES, word
 
 MOST = 600  # cells with a ladder; those that fail come first
 _ENDS = 6  # ways to fail that one step shows
@@ -129,7 +130,7 @@ def _rung(
 
 
 def _end(layer: Layer, example: Failed | None) -> str:
-    how = words.failures().get(layer.failure, plain(layer.failure))
+    how = word(FAILURES, layer.failure)
     said = _n("{count} time: {how}", "{count} times: {how}", layer.count).format(count=layer.count, how=how)
     if example is None:
         return said

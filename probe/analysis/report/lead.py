@@ -13,6 +13,7 @@ from probe.analysis.sentences import grounds, headed, phrases, sentence
 from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_OF_ONE, LEAST_UNITS
 from probe.language import _, _n
 from probe.record import plain
+from probe.words import mechanism
 
 _NAMED = 4  # columns that a sentence names
 _SAID = 30  # claims with their grounds
@@ -61,7 +62,7 @@ def lead(comparison: Comparison, claims: Sequence[Claim] | None, titles: Mapping
 
 
 def _harmless(claim: Claim) -> Claim:
-    said = words.mechanism(claim.mechanism, "")
+    said = mechanism(claim.mechanism)
     own = plain(claim.mechanism)
     return replace(
         claim,

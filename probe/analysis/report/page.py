@@ -59,7 +59,35 @@ def report(
     It is in one language: in the reader's if all of it is translated, else in English.
     """
     with nullcontext() if is_translated() else in_english():
-        return _report(comparison, claims, evidence, gathered, titles, made)
+        entries, beyond = ladders.chosen(comparison)
+        links = ladders.anchors(entries)
+        histories = lines.histories(comparison, evidence, claims or (), titles)
+        calls = lines.calls(comparison, evidence)
+        said = lead(comparison, claims, titles)
+        return str(
+            _template().render(
+                language=(language() or ENGLISH).replace("_", "-"),
+                direction=_direction(),
+                t=texts(),
+                style=_file("style.css"),
+                lead=said,
+                period=_period(comparison),
+                grids=matrix.grids(comparison, titles, links),
+                shades=range(matrix.SHADES + 1),
+                histories=histories,
+                calls=calls,
+                ladders=ladders.ladders(entries, comparison, evidence, titles),
+                few_ladders=len(entries) <= _OPEN,
+                capped=_capped(said.beyond, histories, calls, beyond),
+                gaps=_gaps(comparison, titles),
+                places=_places(comparison, evidence),
+                left_out=_left_out(gathered),
+                signs=[
+                    (words.SYMBOLS[key], word, words.meanings()[key]) for key, word in words.states().items()
+                ],
+                about=_about(evidence, made),
+            )
+        )
 
 
 def is_translated() -> bool:
@@ -69,43 +97,6 @@ def is_translated() -> bool:
         english = texts()
     return not language() or all(
         ours[name] != english[name] for name in ("sure", "matrix_how", "ladders_how")
-    )
-
-
-def _report(
-    comparison: Comparison,
-    claims: Sequence[Claim] | None,
-    evidence: Evidence,
-    gathered: Gathered,
-    titles: Mapping[str, str],
-    made: datetime,
-) -> str:
-    entries, beyond = ladders.chosen(comparison)
-    links = ladders.anchors(entries)
-    histories = lines.histories(comparison, evidence, claims or (), titles)
-    calls = lines.calls(comparison, evidence)
-    said = lead(comparison, claims, titles)
-    return str(
-        _template().render(
-            language=(language() or ENGLISH).replace("_", "-"),
-            direction=_direction(),
-            t=texts(),
-            style=_file("style.css"),
-            lead=said,
-            period=_period(comparison),
-            grids=matrix.grids(comparison, titles, links),
-            shades=range(matrix.SHADES + 1),
-            histories=histories,
-            calls=calls,
-            ladders=ladders.ladders(entries, comparison, evidence, titles),
-            few_ladders=len(entries) <= _OPEN,
-            capped=_capped(said.beyond, histories, calls, beyond),
-            gaps=_gaps(comparison, titles),
-            places=_places(comparison, evidence),
-            left_out=_left_out(gathered),
-            signs=[(words.SYMBOLS[key], word, words.meanings()[key]) for key, word in words.states().items()],
-            about=_about(evidence, made),
-        )
     )
 
 

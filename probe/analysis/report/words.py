@@ -1,16 +1,13 @@
-"""What states, failures and steps are called in a report, in the reader's language, and foreign names made harmless.
+"""What states and steps are called in a report, in the reader's language, and foreign names made harmless."""
 
-States and failures bear the names that the command line has for them.
-"""
-
-import re
 from collections.abc import Mapping, Sequence
 
 from probe.analysis.compare import Column, Comparison, Entry
 from probe.analysis.expressions import By
 from probe.analysis.sentences import phrases
-from probe.language import _, _n
+from probe.language import N_, _, _n
 from probe.record import plain
+from probe.words import SHOWN, STATES, shown
 
 PURPOSES = ("messaging", "calls")
 _ISOLATED, _END = "\u2068", "\u2069"  # Unicode Bidirectional Algorithm (UAX 9) 2.4: first strong isolate
@@ -21,7 +18,7 @@ STEPS = (
 )  # fmt: skip
 # Letters, so that no state is told by its colour alone, and none by a letter of one language.
 SYMBOLS = {
-    "works": "✓", "answers": "✓", "media": "✓", "degraded": "▲", "blocked": "✕", "likely_blocked": "✕?",
+    "reachable": "✓", "answers": "✓", "media": "✓", "degraded": "▲", "blocked": "✕", "likely_blocked": "✕?",
     "unreachable": "○", "lately": "!", "down": "↓", "inconclusive": "~", "not_tested": "–",
 }  # fmt: skip
 
@@ -38,34 +35,21 @@ def bare(text: str) -> str:
 
 def look(entry: Entry) -> str:
     """The key of an entry's word and symbol."""
-    if entry.state == "reachable" and entry.rule == "call.works":
-        return "media"
-    if entry.state == "reachable":
-        return "answers" if entry.purpose == "calls" or entry.identity != "proved" else "works"
-    return "lately" if entry.lately else entry.state
+    return "lately" if entry.lately else shown(entry.purpose, entry.verdict)
 
 
 def states() -> Mapping[str, str]:
     """One word or two for each state."""
-    return {
-        "works": _("works"),
-        "answers": _("answers"),
-        "media": _("media passes"),
-        "degraded": _("impaired"),
-        "blocked": _("BLOCKED"),
-        "likely_blocked": _("likely blocked"),
-        "unreachable": _("unreachable"),
-        "lately": _("failed last"),
-        "down": _("down"),
-        "inconclusive": _("inconclusive"),
-        "not_tested": _("not tested"),
-    }
+    said = STATES | SHOWN | {"lately": N_("failed last")}
+    return {key: _(said[key]) for key in SYMBOLS}
 
 
 def meanings() -> Mapping[str, str]:
     """One sentence for each state, and what it does not mean where that is easily mistaken."""
     return {
-        "works": _("The far end answered and proved who it is. This is no proof that nothing interferes."),
+        "reachable": _(
+            "The far end answered and proved who it is. This is no proof that nothing interferes."
+        ),
         "answers": _(
             "Something answered where it should; who, was not proved. For calls: the service's servers answered"
             " the first packets, and no call was placed."
@@ -84,25 +68,6 @@ def meanings() -> Mapping[str, str]:
         "down": _("It failed everywhere at that time. No network is blamed."),
         "inconclusive": _("It was tried, and the network or the machine allowed no statement."),
         "not_tested": _("It was not tried. This is not the same as working."),
-    }
-
-
-def failures() -> Mapping[str, str]:
-    """How a step failed."""
-    return {
-        "timeout": _("no answer in time"),
-        "refused": _("refused"),
-        "reset": _("reset"),
-        "closed": _("closed too early"),
-        "unreachable": _("no way there"),
-        "malformed": _("not this protocol"),
-        "rejected": _("answered no"),
-        "untrusted": _("identity does not check out"),
-        "unexpected": _("unexpected answer"),
-        "silent": _("silence"),
-        "unsupported": _("not possible on this machine"),
-        "interrupted": _("interrupted"),
-        "internal": _("error in the probe"),
     }
 
 
@@ -125,28 +90,6 @@ def steps() -> Mapping[str, str]:
         "loop": _("A call to ourselves through a relay"),
         "reflectorloop": _("Media through the service's own relay"),
     }
-
-
-def mechanism(own: str, because: str) -> str:
-    """How it is interfered with, as people say it; else the mechanism's own name."""
-    said = next((word for beginning, word in _mechanisms() if own.startswith(beginning)), own)
-    for thing in re.findall(r"\{(\w+)\}", said):
-        found = re.search(rf"(\d+) {thing}", because)
-        said = said.replace(f"{{{thing}}}", found[1] if found else _("some"))
-    return plain(said)
-
-
-def _mechanisms() -> Sequence[tuple[str, str]]:
-    return (
-        ("media.cut", _("media cut after {packets} packets")),
-        ("media.dropped", _("media of its shape vanishes")),
-        ("stun.dropped.payload", _("STUN vanishes")),
-        ("noise.impersonated", _("somebody else answers in its place")),
-        ("mtproto.impersonated", _("somebody else answers in its place")),
-        ("mtproto.cut", _("cut off after its first answer")),
-        ("tls.reset.name", _("its name in TLS is answered by a reset")),
-        ("dns.nxdomain", _("the resolver denies its name")),
-    )
 
 
 def column_names(comparison: Comparison) -> dict[str, str]:
