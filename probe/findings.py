@@ -38,10 +38,21 @@ def _of_this_run(network: Network) -> list[Finding]:
                 evidence=tuple(o.id for _, change in changes for o in change),
             )
         )
+    found += _busy(network)
     ahead = network.controls.clock_offsets()
     if ahead and abs(median(ahead)) > _SKEW:
         found.append(Finding(rule="clock.skewed", because="this machine's clock is off by minutes or more"))
     return found
+
+
+def _busy(network: Network) -> list[Finding]:
+    chains = [chain for measurement in network.document.measurements for chain in measurement.chains]
+    missed = [chain for chain in chains if (ended := failure_of(chain)) is not None and ended.was_missed]
+    if not missed:
+        return []
+    count, tries = len(missed), len(chains)
+    because = f"this machine was too busy to listen: {count} of {tries} attempts say nothing; measure again when it is idle"
+    return [Finding(rule="run.busy", because=because, evidence=ids(missed)[:40])]
 
 
 def _frozen(network: Network) -> list[Chain]:

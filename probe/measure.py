@@ -154,14 +154,14 @@ async def _within(this: UnderWay, options: Options, begin: Callable[[Vantage], N
     tasks += [asyncio.create_task(measure_target(this, job)) for job in others]
     calls = [job for job in this.todo if placing.is_media(job.target)]
     tasks += [asyncio.create_task(measure_target(this, job, tuple(tasks))) for job in calls]
-    watching = asyncio.create_task(this.watch.keep_looking())
+    beside = [asyncio.create_task(this.watch.keep_looking()), asyncio.create_task(this.observer.pulse.beat())]
     try:
         this.stopped = await _until_done(this, tasks)
     finally:
         this.watch.look()
-        for task in (watching, *tasks):
+        for task in (*beside, *tasks):
             task.cancel()
-        results = await asyncio.gather(watching, *tasks, return_exceptions=True)
+        results = await asyncio.gather(*beside, *tasks, return_exceptions=True)
         await this.names.close()
     for result in results:
         if isinstance(result, Exception):  # our own mistake, or a full disk: it must be seen

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from probe.failure import Failure
+from probe.failure import Failure, Kind
 from probe.record import Record
 from probe.step import TcpInfo
 from probe.steps import AnyFacts
 
 FORMAT = 1
+_INATTENTIVE = 1.0  # seconds
+_PATIENCE_ENDS = (Kind.TIMEOUT, Kind.SILENT, Kind.CLOSED, Kind.RESET)
 
 Purpose: TypeAlias = Literal["messaging", "calls", "web", "control"]
 # Which question a chain asks. The first is the target itself; the others are follow-ups.
@@ -64,6 +66,21 @@ class Observation(Record):
     facts: AnyFacts | None = None
     failure: Failure | None = None
     tcp: TcpInfo | None = None
+    late: float = 0.0  # seconds of it in which this machine was too busy to attend
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether it failed in a way that says something about peer or path."""
+        return self.failure is not None and self.failure.kind.is_evidence and not self.was_missed
+
+    @property
+    def was_missed(self) -> bool:
+        """Whether it failed by silence or an end, and this machine did not attend for most of the time.
+
+        A peer that waits for us gives up too; what it said (a refusal, a wrong certificate) it said all the same.
+        """
+        patient = self.failure is not None and self.failure.kind in _PATIENCE_ENDS
+        return patient and self.late >= _INATTENTIVE and 2 * self.late > self.seconds
 
 
 class Chain(Record):

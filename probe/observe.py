@@ -14,12 +14,14 @@ from probe.catalogue import Pace
 from probe.failure import Failure, Kind, StepError, classify
 from probe.model import Chain, Observation
 from probe.plan import Leg
+from probe.pulse import Pulse
 from probe.record import Record
 from probe.step import Facts, Flow, Net, Step, Supplies
 from probe.steps import AnyFacts, Call, Loop, Media, Quic, ReflectorLoop, Tls
 from probe.watch import Watch
 
 _LOOKUPS = 256
+_NOTICEABLE = 0.05  # seconds of our own lateness; less is every machine's
 
 
 class Observer:
@@ -29,6 +31,7 @@ class Observer:
         self, net: Net, pace: Pace, supplies: Supplies, *, max_bytes: int, watch: Watch | None = None
     ) -> None:
         self.net, self.supplies, self.max_bytes = net, supplies, max_bytes
+        self.pulse = Pulse(net)
         self._watch = watch
         self.sent = self.received = 0
         self._pace = pace
@@ -85,6 +88,7 @@ class Observer:
         """
         self._ids += 1
         number, at, began, before = self._ids, self.net.utc(), self.net.now(), _tally(flow)
+        late = self.pulse.late()
         facts: Facts | Record | None = None
         failure: Failure | None = Failure(kind=Kind.INTERRUPTED)
         flow.learned = None
@@ -112,6 +116,7 @@ class Observer:
                 facts=_kept(facts),
                 failure=failure,
                 tcp=socket.tcp_info() if socket else None,
+                late=_noticeable(self.pulse.late() - late),
             )
             into.append(observation)
         return observation
@@ -187,6 +192,10 @@ def chain_of(leg: Leg, observations: list[Observation], *, detour: bool = False)
         detour=detour,
         observations=tuple(observations),
     )
+
+
+def _noticeable(late: float) -> float:
+    return round(late, 3) if late >= _NOTICEABLE else 0.0
 
 
 def _kept(facts: object) -> AnyFacts | None:

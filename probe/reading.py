@@ -145,9 +145,7 @@ def _change(tries: list[Chain]) -> tuple[Observation, Observation] | None:
 
 def _is_evidence(chain: Chain) -> bool:
     observation = failure_of(chain)
-    return (
-        observation is not None and observation.failure is not None and observation.failure.kind.is_evidence
-    )
+    return observation is not None and observation.is_evidence
 
 
 def _most_common(words: Iterable[str]) -> str:
@@ -274,7 +272,7 @@ class Controls:
             if classes and reading.measurement.control_class not in classes:
                 continue
             seen = [o for chain in reading.own if (o := at_step(chain, step)) is not None]
-            seen = [o for o in seen if o.failure is None or o.failure.kind.is_evidence]
+            seen = [o for o in seen if o.failure is None or o.is_evidence]
             if not seen:
                 continue
             good = sum(map(worked, seen))

@@ -18,7 +18,7 @@ from probe.reading import OWN, identity_shown
 from probe.relay_rules import RELAY_RULES
 from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
-VERSION = 3
+VERSION = 4
 
 
 def _nothing_tried(case: Case) -> bool:

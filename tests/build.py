@@ -82,6 +82,7 @@ def saw(
     tcp: TcpInfo | None = None,
     port: int | None = None,
     at: float = 0.0,
+    late: float = 0.0,
 ) -> Observation:
     """One observation: it worked, or failed with this kind, `at` seconds after noon."""
     number = next(_ids)
@@ -96,6 +97,7 @@ def saw(
         facts=facts or (FACTS.get(step) if failure is None else None),
         failure=failure,
         tcp=tcp,
+        late=late,
     )
 
 

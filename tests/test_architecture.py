@@ -24,7 +24,7 @@ ORDER = (
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
     "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
     "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",
-    "watch", "siblings",
+    "watch", "pulse", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "rounds", "measure", "store", "home",
     "words", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
     "doctor", "analysis", "demo", "cli", "__main__",

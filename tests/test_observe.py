@@ -218,3 +218,17 @@ async def test_what_a_step_has_learned_is_kept_when_its_time_is_over() -> None:
     assert isinstance(noise.facts, NoiseFacts)
     assert noise.facts.stage == "opened"
     assert isinstance(tcp.facts, TcpFacts)
+
+
+async def test_how_late_this_machine_was_stands_beside_an_observation() -> None:
+    async def held_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.15)
+        time.sleep(0.4)  # noqa: ASYNC251 - the loop is ours too: it cannot attend meanwhile
+
+    one = observer()
+    beating = asyncio.create_task(one.pulse.beat())
+    async with stream_server(held_up) as port:
+        chain = await followed(one, leg(port, Tcp(), Tls()))
+    beating.cancel()
+
+    assert 0.25 <= chain.observations[-1].late <= chain.observations[-1].seconds

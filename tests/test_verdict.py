@@ -585,3 +585,30 @@ def test_a_family_over_which_the_vital_group_was_not_tried_is_not_said_to_work()
         document(measured(vital=True), measured(works("tcp", "tls", ip="2600::5"), target="media"))
     )
     assert only_six.services["paperplane"]["messaging"].rule == "none.vital"
+
+
+def _silent(late: float, kind: Kind = Kind.TIMEOUT) -> Document:
+    tries = [
+        chain(saw("tcp"), saw("tls", kind, seconds=10.0, late=late), variant=variant)
+        for variant in ("target", "again", "again")
+    ]
+    return document(measured(*tries))
+
+
+def test_silence_while_this_machine_was_too_busy_to_listen_says_nothing_and_is_told() -> None:
+    busy = judge(_silent(9.0))
+
+    assert busy.services["paperplane"]["messaging"].state == "inconclusive"
+    told = [f.because for f in busy.findings if f.rule == "run.busy"]
+    assert len(told) == 1
+    assert f"too busy to listen: 3 of {3 + _controls()} attempts say nothing" in told[0]
+
+
+def test_silence_to_which_it_listened_counts_and_so_does_what_a_peer_said() -> None:
+    for heard in (_silent(4.0), _silent(9.0, Kind.REJECTED)):
+        assert messaging(heard).state == "unreachable"
+        assert not [f for f in judge(heard).findings if f.rule == "run.busy"]
+
+
+def _controls() -> int:
+    return sum(len(measurement.chains) for measurement in healthy_controls())

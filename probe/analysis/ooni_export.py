@@ -71,7 +71,7 @@ class _Seen:
     def connected(self, chains: Iterable[Chain]) -> list[Observation]:
         """Their TCP connections, those that say something about path or peer."""
         found = [o for chain in chains if (o := at_step(chain, "tcp")) is not None]
-        return [o for o in found if o.failure is None or o.failure.kind.is_evidence]
+        return [o for o in found if o.failure is None or o.is_evidence]
 
     def lists(self) -> Dict:
         """The lists that all of OONI's tests share."""
@@ -173,7 +173,7 @@ def _status(chains: Sequence[Chain]) -> tuple[str | None, str | None]:
     ends = [failure_of(chain) for chain in chains]
     if None in ends:
         return "ok", None
-    bad = [o for o in ends if o is not None and o.failure is not None and o.failure.kind.is_evidence]
+    bad = [o for o in ends if o is not None and o.is_evidence]
     return ("blocked", as_ooni(bad[-1].step, bad[-1].failure)) if bad else (None, None)
 
 

@@ -49,7 +49,7 @@ def comparison(
     )
 
 
-NOTHING = Evidence(step="D", points=(), flows=(), failures=(), programs=(), rules=3)
+NOTHING = Evidence(step="D", points=(), flows=(), failures=(), programs=(), rules=4)
 
 
 def page(
@@ -91,7 +91,7 @@ def foreign(text: str) -> str:
             ),
         ),
         programs=(Program(software=text, source=text, rules_stored=2, runs=9),),
-        rules=3,
+        rules=4,
     )  # fmt: skip
     gathered = Gathered({}, LeftOuts(2, [LeftOut(f"folder/{text}", 3, text)]), twice=1)
     return page(
@@ -157,7 +157,7 @@ def month(networks: int = 3) -> str:
             for step, failure, host in (("stun", "timeout", "relay.paperplane.example"), ("call", "silent", ""))
         ),
         programs=(Program(software="callreach 0.1.0", source="callreach", rules_stored=3, runs=150),),
-        rules=3,
+        rules=4,
     )  # fmt: skip
     claims = [fails(networks=tuple(f"{key} Net" for key in keys[:-1]), of=networks)]
     gathered = Gathered({}, LeftOuts(1, [LeftOut("folder/noise.jsonl", 0, "is not JSON")]))
