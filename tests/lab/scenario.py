@@ -55,6 +55,7 @@ class Outcome:
     regime: str
     verdicts: dict[str, str]  # "service purpose" -> "state mechanism"
     wrong: list[str]
+    undecided: list[str]  # those of them that dared no verdict, as is right where this machine was too busy
     false_alarms: list[str]
     leaks: list[str]
     seconds: float
@@ -135,6 +136,7 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
     found = {finding["rule"] for finding in told["findings"]}
     wrong += [f"no finding {rule}" for rule in expected.findings if rule not in found]
     wrong += _reach(expected, {service["service"]: service["messaging"] for service in told["services"]})
+    undecided: list[str] = []
     verdicts: dict[str, str] = {}
     for service in told["services"]:
         for purpose in PURPOSES:
@@ -150,6 +152,7 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
                 wrong.append(
                     f"{service['service']} {purpose} is {said}, not {' or '.join(right)} ({verdict['rule']})"
                 )
+                undecided += wrong[-1:] if verdict["state"] == "inconclusive" else []
     alarms = [
         f"{who}: {said}"
         for who, said in verdicts.items()
@@ -159,6 +162,7 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
         regime=regime,
         verdicts=verdicts,
         wrong=wrong,
+        undecided=undecided,
         false_alarms=alarms if scenario.is_confounder else [],
         leaks=leaks,
         seconds=told["seconds"],
