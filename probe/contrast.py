@@ -53,8 +53,8 @@ class Case:
 
 
 def all_ours_fail(case: Case, at_least: int) -> bool:
-    """All own tries failed in the same step, so many times."""
-    own = case.reading.tries(*OWN)
+    """All own tries failed in the same step, so many times; those that this machine missed are none."""
+    own = [chain for chain in case.reading.tries(*OWN) if not chain.observations[-1].was_missed]
     same = [o for o in case.reading.failures if o.step == case.reading.step]
     return len(same) >= at_least and len(same) == len(own)
 

@@ -51,7 +51,10 @@ def _busy(network: Network) -> list[Finding]:
     if not missed:
         return []
     count, tries = len(missed), len(chains)
-    because = f"this machine was too busy to listen: {count} of {tries} attempts say nothing; measure again when it is idle"
+    because = (
+        f"this machine was too busy to listen: {count} of {tries} attempts say nothing;"
+        " measure again when it is idle"
+    )
     return [Finding(rule="run.busy", because=because, evidence=ids(missed)[:40])]
 
 

@@ -10,7 +10,7 @@ from probe.steps import AnyFacts
 
 FORMAT = 1
 _INATTENTIVE = 1.0  # seconds
-_PATIENCE_ENDS = (Kind.TIMEOUT, Kind.SILENT, Kind.CLOSED, Kind.RESET)
+_WITHOUT_US = (Kind.TIMEOUT, Kind.CLOSED, Kind.RESET)
 
 Purpose: TypeAlias = Literal["messaging", "calls", "web", "control"]
 # Which question a chain asks. The first is the target itself; the others are follow-ups.
@@ -75,12 +75,13 @@ class Observation(Record):
 
     @property
     def was_missed(self) -> bool:
-        """Whether it failed by silence or an end, and this machine did not attend for most of the time.
+        """Whether time ran out, or the peer ended, while this machine did not attend for most of the time.
 
-        A peer that waits for us gives up too; what it said (a refusal, a wrong certificate) it said all the same.
+        A peer that waits for us gives up too; what it said (a refusal, a wrong certificate) it said all the same, and
+        what came as a datagram is found in a buffer, so that silence is silence.
         """
-        patient = self.failure is not None and self.failure.kind in _PATIENCE_ENDS
-        return patient and self.late >= _INATTENTIVE and 2 * self.late > self.seconds
+        unheard = self.failure is not None and self.failure.kind in _WITHOUT_US
+        return unheard and self.late >= _INATTENTIVE and 2 * self.late > self.seconds
 
 
 class Chain(Record):

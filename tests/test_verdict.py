@@ -612,3 +612,15 @@ def test_silence_to_which_it_listened_counts_and_so_does_what_a_peer_said() -> N
 
 def _controls() -> int:
     return sum(len(measurement.chains) for measurement in healthy_controls())
+
+
+def test_tries_that_this_machine_missed_do_not_keep_a_filter_from_being_found() -> None:
+    silent = [
+        chain(saw("stun", Kind.SILENT, code="5"), variant=variant, port=3478)
+        for variant in ("again", "again", "again")
+    ]
+    missed = chain(saw("stun", Kind.TIMEOUT, seconds=15.0, late=9.0), port=3478)
+    classic = chain(saw("stun"), variant="classic", port=3478)
+    relay = measured(missed, *silent, classic, target="relay", purpose="calls")
+
+    assert calls(document(relay)).rule == "stun.payload"

@@ -54,7 +54,7 @@ class Stun(Step):
     # rfc3489 has no magic cookie; whatsapp is that service's keep-alive in a STUN header, over UDP only.
     dialect: Dialect = "rfc8489"
     transmissions: int = 5
-    seconds: float = 10.0
+    seconds: float = 15.0  # all transmissions take 9 at most; a busy machine takes longer
 
     async def run(self, flow: Flow) -> StunFacts:
         """Ask. Raises Silent (code: transmissions) when nothing was answered; any answer is proof of life."""

@@ -52,7 +52,7 @@ class Turn(Step):
     password: str = ""
     secret: str = ""  # time-limited credentials are made from it (draft-uberti-behave-turn-rest)
     transmissions: int = 5
-    seconds: float = 12.0
+    seconds: float = 15.0
 
     async def run(self, flow: Flow) -> TurnFacts:
         """Ask. Raises Silent, Rejected (credentials refused) or Unexpected (another realm)."""

@@ -6,6 +6,7 @@ Ends with 1 if a confounder was ever called blocked or degraded, or an address l
 """
 
 import argparse
+import os
 import sys
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,7 +21,8 @@ def main() -> int:
     broken: list[str] = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         jobs = {
-            pool.submit(perform, scenario, prefix=f"cra{number}", seed=seed): scenario
+            # The process too: two that run at once would take each other's networks down.
+            pool.submit(perform, scenario, prefix=f"a{os.getpid() % 1000}x{number}", seed=seed): scenario
             for number, (seed, scenario) in enumerate((s, c) for s in range(arguments.seeds) for c in chosen)
         }
         try:
