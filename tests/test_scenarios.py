@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,16 @@ def marked(scenario: Scenario) -> Any:
     return pytest.param(scenario, marks=marks, id=scenario.name)
 
 
-@pytest.mark.parametrize("scenario", [marked(scenario) for scenario in scenarios()])
+def ordered() -> list[Any]:
+    """Long ones first. Of those that run by themselves each worker takes two at once: a long one and a short one."""
+    longest = [marked(s) for s in sorted(scenarios(), key=lambda s: -s.lasts)]
+    apart, others = [p for p in longest if p.marks], [p for p in longest if not p.marks]
+    half = (len(apart) + 1) // 2
+    pairs = zip_longest(apart[:half], reversed(apart[half:]))
+    return others + [one for pair in pairs for one in pair if one is not None]
+
+
+@pytest.mark.parametrize("scenario", ordered())
 def test_scenario_is_judged_right(scenario: Scenario) -> None:
     outcome = perform(scenario, prefix=f"crl{os.getpid() % 100000}")
     if outcome.undecided and outcome.wrong == outcome.undecided:

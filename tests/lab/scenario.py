@@ -40,6 +40,7 @@ class Scenario:
     expected: Expected
     arguments: tuple[str, ...] = ()  # to `probe run`, services too
     catalogue: str = "lab"  # or "shipped": the project's own, with the lab's trust anchors
+    lasts: float = 40.0  # seconds, roughly, where a dozen run side by side: long ones begin first
     shorten: float | None = None  # what media profiles last, as a share; None: ten seconds at most
 
     @property
@@ -55,7 +56,7 @@ class Outcome:
     regime: str
     verdicts: dict[str, str]  # "service purpose" -> "state mechanism"
     wrong: list[str]
-    undecided: list[str]  # those of them that dared no verdict, as is right where this machine was too busy
+    undecided: list[str]  # those of them that dared to say less, as is right where this machine was too busy
     false_alarms: list[str]
     leaks: list[str]
     seconds: float
@@ -78,6 +79,7 @@ def load(path: Path) -> Scenario:
         conditions=Conditions(**table.get("conditions", {})),
         arguments=tuple(table.get("arguments", ())),
         catalogue=table.get("catalogue", "lab"),
+        lasts=table.get("lasts", 40.0),
         shorten=table.get("shorten"),
         expected=Expected(
             regime=(regime,) if isinstance(regime, str) else tuple(regime),
@@ -152,7 +154,7 @@ def _compare(scenario: Scenario, told: dict[str, Any], code: int, leaks: list[st
                 wrong.append(
                     f"{service['service']} {purpose} is {said}, not {' or '.join(right)} ({verdict['rule']})"
                 )
-                undecided += wrong[-1:] if verdict["state"] == "inconclusive" else []
+                undecided += wrong[-1:] if verdict["state"] in ("inconclusive", "unreachable") else []
     alarms = [
         f"{who}: {said}"
         for who, said in verdicts.items()
