@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probe.cli import fail
+from probe.language import _
 
 if TYPE_CHECKING:
     from probe.catalogue import Catalogue
@@ -18,8 +19,8 @@ def refuse_if_full(home: Path, catalogue: "Catalogue") -> None:
         raise fail(sentence, 1)
 
 
-def queue_up(home: Path, path: Path) -> None:
-    """Queue a finished run if the volunteer agreed to uploads; say so on stderr where that fails."""
+def queue_up(home: Path, path: Path, *, quiet: bool) -> None:
+    """Queue a finished run if the volunteer agreed to uploads; say so on stderr, and where that fails."""
     from probe import consent
     from probe.toml_file import ConfigError
     from probe.upload.keys import KeyFileError
@@ -28,6 +29,11 @@ def queue_up(home: Path, path: Path) -> None:
     try:
         if not consent.read(home).collectors:
             return
-        Queue(home).add(path)
+        run = Queue(home).add(path)
+        if not quiet:
+            told = _(
+                "it waits to be sent: `probe upload --dry-run {run}` shows every byte, `probe upload` sends it"
+            )
+            sys.stderr.write(f"probe: {told.format(run=run)}\n")
     except (ConfigError, QueueError, KeyFileError) as error:
         sys.stderr.write(f"probe: {error}\n")

@@ -162,7 +162,7 @@ def run(
     except (ConfigError, StoreError) as error:
         raise fail(str(error)) from None
     _print(finished, json=json)
-    queue_up(where, finished.path)
+    queue_up(where, finished.path, quiet=quiet or json)
     note_after(where, folder, finished.document.run.vantage.country)
     raise typer.Exit(_exit_code(finished))
 

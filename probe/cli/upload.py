@@ -61,6 +61,7 @@ def upload(
     """
     from probe import home as homes
     from probe.cli.uploading import Upload
+    from probe.cli.uploading import listing as waiting
     from probe.lock import Busy
     from probe.toml_file import ConfigError
     from probe.upload.keys import KeyFileError
@@ -68,12 +69,12 @@ def upload(
 
     try:
         where = homes.home(home)
+        if listing:
+            _list(waiting(where), json=json)
+            return
         this = Upload.prepare(
             where, homes.configs(where, configs), homes.results(where, results), to=to, key=key, proxy=proxy
         )
-        if listing:
-            _list(this.listing(), json=json)
-            return
         if dry_run:
             this.show(runs or [], everything=everything, json=json)
             return

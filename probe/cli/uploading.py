@@ -141,14 +141,6 @@ class Upload:
             else pack(self.home, store.find(self.results, run))
         )
 
-    def listing(self) -> dict[str, Any]:
-        """What waits, what was refused, and collectors' last words."""
-        return {
-            "waiting": self.queue.waiting(),
-            "refused": self.queue.refused(),
-            "outcomes": sorted(self.queue.outcomes(), key=lambda outcome: outcome.at),
-        }
-
     def delete(self, runs: Sequence[str]) -> list[dict[str, str]]:
         """Ask for deletion of what was sent, with the key that signed it. Raises ConfigError if none was named."""
         if not runs:
@@ -254,3 +246,13 @@ def _show(request: "httpx.Request", one: Waiting, *, json: bool) -> None:
     out.flush()
     out.buffer.write(one.exact + b"\n")
     out.buffer.flush()
+
+
+def listing(home: Path) -> dict[str, Any]:
+    """What waits, what was refused, and collectors' last words; needs no collector."""
+    queue = Queue(home)
+    return {
+        "waiting": queue.waiting(),
+        "refused": queue.refused(),
+        "outcomes": sorted(queue.outcomes(), key=lambda outcome: outcome.at),
+    }

@@ -202,14 +202,16 @@ async def test_withdrawing_erases_what_is_kept_if_it_is_told_to(tmp_path: Path) 
 
 async def test_a_run_joins_the_queue_when_uploads_are_agreed_to_and_not_otherwise(tmp_path: Path) -> None:
     async with network(tmp_path) as home:
-        await probe("run", "tincan", "--agree", "--home", str(home), "-4")
+        _, _, before = await probe("run", "tincan", "--agree", "--home", str(home), "-4")
         assert Queue(home).waiting() == []
         consent.keep(home, consent.with_collector(consent.Consent(), "x.example", NOON))
-        await probe("run", "tincan", "--agree", "--home", str(home), "-4")
+        _, _, after = await probe("run", "tincan", "--agree", "--home", str(home), "-4")
     newest = max((home / "results").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
 
     (run,) = Queue(home).waiting()
     assert Queue(home).take(run).exact == newest.read_bytes()
+    assert "waits to be sent" not in before
+    assert f"`probe upload --dry-run {run}` shows every byte" in after
 
 
 async def test_where_there_is_no_room_nothing_is_measured_and_nothing_is_deleted(tmp_path: Path) -> None:

@@ -177,3 +177,11 @@ def test_what_was_sent_can_be_taken_back_while_its_key_is_there(tmp_path: Path, 
     for key in (home / "keys").iterdir():
         key.unlink()
     assert "its key was forgotten" in upload(home, "--delete", other)[1]
+
+
+def test_what_became_of_runs_is_listed_without_a_collector_in_the_settings(tmp_path: Path) -> None:
+    run_file(tmp_path / "results")
+    run = Queue(tmp_path).add(next((tmp_path / "results").glob("*.jsonl")))
+
+    assert upload(tmp_path, "--list") == (0, f"{run}  waits\n", "")
+    assert upload(tmp_path)[0] == 2
