@@ -32,7 +32,7 @@ def queue_up(home: Path, path: Path, *, quiet: bool) -> None:
         run = Queue(home).add(path)
         if not quiet:
             told = _(
-                "it waits to be sent: `probe upload --dry-run {run}` shows every byte, `probe upload` sends it"
+                "this run waits to be sent: `probe upload --dry-run {run}` shows every byte, `probe upload` sends it"
             )
             sys.stderr.write(f"probe: {told.format(run=run)}\n")
     except (ConfigError, QueueError, KeyFileError) as error:
