@@ -12,7 +12,9 @@ CALL_JOBS ?= 12
 run: $(READY)  ## set up and run the demonstration
 	$(BIN)/probe demo
 
-test: check $(if $(CI),spark) unit lab  ## set up and pass every check and test
+test: $(READY)  ## set up and pass every check and test
+	$(MAKE) --jobs 2 check $(if $(CI),spark)
+	$(MAKE) unit lab
 
 $(READY): pyproject.toml requirements-dev.lock requirements-ooni.lock
 	$(PYTHON) -m venv $(VENV)
