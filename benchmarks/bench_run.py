@@ -8,10 +8,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from probe.model import Document
+from probe.configs import load
+from probe.model import Chain, Document
+from probe.steps import DnsFacts
 from probe.store import read
 from tests.lab.network import Conditions, Network, network
 
@@ -34,21 +37,56 @@ def measured(lab: Network) -> tuple[dict[str, Any], Document, int]:
 
 
 def longest_chain(document: Document) -> tuple[float, str]:
-    """The slowest thing that cannot be done in parallel: a look-up with its listening, or a look-up and a chain."""
-    lookups: dict[str, float] = {}
+    """The slowest thing that cannot be done in parallel, of what the run itself measured.
+
+    A look-up with its listening, or a chain. Before both comes what they could not begin without: before a chain the
+    first answer for its name; before either, for a name or address that a service lists itself, the first chain of
+    the target that listed it, up to its answer (`hosts_from`, `addresses_from`). A resolver's first answer ends the
+    wait for it, not its listening. No pace is counted, nor anything that only our own limits or our processor delay.
+    """
+    answered = _first_answers(document)
+    listed = _listed_at(document, answered)
     found = [(0.0, "")]
     for lookup in document.lookups:
-        took = sum(o.seconds for o in lookup.observations)
+        took = sum(o.seconds for o in lookup.observations) + listed.get(lookup.name, 0.0)
         found.append((took, f"look-up of {lookup.name or 'nothing'} by {lookup.resolver}"))
-        for observation in lookup.observations:
-            answer = getattr(observation.facts, "answer", None)
-            if answer is not None:
-                lookups[lookup.name] = min(lookups.get(lookup.name, 99.0), answer.at)
     for measurement in document.measurements:
         for chain in measurement.chains:
-            took = sum(o.seconds for o in chain.observations) + lookups.get(chain.host, 0.0)
+            before = listed.get(chain.host or chain.ip or "", 0.0) + answered.get(chain.host, 0.0)
+            took = sum(o.seconds for o in chain.observations) + before
             found.append((took, f"{measurement.service or 'control'} {measurement.target}"))
     return max(found)
+
+
+def _first_answers(document: Document) -> dict[str, float]:
+    """By name, how long the quickest resolver took to answer."""
+    first: dict[str, float] = {}
+    for lookup in document.lookups:
+        for observation in lookup.observations:
+            if isinstance(observation.facts, DnsFacts):
+                at = observation.facts.answer.at
+                first[lookup.name] = min(first.get(lookup.name, at), at)
+    return first
+
+
+def _listed_at(document: Document, answered: Mapping[str, float]) -> dict[str, float]:
+    """By host or address that was listed by a target of its service, how long that took at least."""
+    chains = {(m.service, m.target): m.chains for m in document.measurements}
+    listed: dict[str, float] = {}
+    for service in load(SHIPPED).services:
+        for target in service.targets:
+            source = chains.get((service.service, target.hosts_from or target.addresses_from), ())
+            took = [_until_answer(chain) + answered.get(chain.host, 0.0) for chain in source]
+            for chain in chains.get((service.service, target.name), ()) if took else ():
+                if target.hosts_from or chain.ip not in target.addresses:
+                    listed[chain.host or chain.ip or ""] = min(took)
+    return listed
+
+
+def _until_answer(chain: Chain) -> float:
+    last = chain.observations[-1]
+    heard = last.facts.answer.at if isinstance(last.facts, DnsFacts) else last.seconds
+    return sum(o.seconds for o in chain.observations[:-1]) + heard
 
 
 def clean() -> bool:
