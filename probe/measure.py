@@ -133,16 +133,21 @@ def _families(watch: Watch, options: Options) -> tuple[int, ...]:
 
 
 async def _vantage(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> None:
-    """Learn where we are while the measuring goes on; then the country's own controls can join."""
-    vantage = await look(this.observer.net, this.catalogue, options)
-    begin(vantage)
-    home = plan.domestic_controls(this.catalogue, this.options, vantage.country)
-    this.todo += home
-    for asked in plan.questions(this.catalogue, home).values():
-        this.names.ask(asked)
+    """Learn where we are while the measuring goes on; the country's own controls join as soon as it is known."""
     async with asyncio.TaskGroup() as group:
-        for job in home:
-            group.create_task(measure_target(this, job))
+
+        def measure_at_home(country: str) -> None:
+            home = plan.domestic_controls(this.catalogue, this.options, country)
+            this.todo += home
+            for asked in plan.questions(this.catalogue, home).values():
+                this.names.ask(asked)
+            for job in home:
+                group.create_task(measure_target(this, job))
+
+        vantage = await look(this.observer.net, this.catalogue, options, measure_at_home)
+        begin(vantage)
+        if not vantage.country:
+            measure_at_home("")
 
 
 async def _within(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> Ended:
