@@ -1,11 +1,13 @@
 """A default run over the shipped catalogue in the lab, against the limits it must keep. Needs root.
 
 clean, 100 ms round trip: duration against 1.5 times the longest single chain; bytes against 2 MB; resident
-memory against 100 MB. Every packet to every service dropped: duration against 90 s.
+memory against 100 MB. Every packet to every service dropped: duration against 90 s. The processor's time of both runs
+is printed beside, start and imports included, for machines that have little of it; it has no limit.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,17 +25,23 @@ SECONDS, BYTES, MEMORY = 90.0, 2_000_000, 100_000  # the last in kB
 CHAINS = 1.5
 
 
-def measured(lab: Network) -> tuple[dict[str, Any], Document, int]:
-    """One run; its JSON, its document, and the most memory it held (kB)."""
+def measured(lab: Network) -> tuple[dict[str, Any], Document, resource.struct_rusage]:
+    """One run; its JSON, its document, and what it took of the machine."""
     command = ["ip", "netns", "exec", lab.topology.client, sys.executable, "-m", "probe", "run", "--json"]
     command += ["--agree"]
     command += ["--configs", str(lab.folder / "configs"), "--results", str(lab.results), "--country", "RU"]
     environment = os.environ | {"SSL_CERT_FILE": str(lab.folder / "root.pem")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed modules are compiled once, not in every run
     with (lab.folder / "told").open("wb") as out:
         process = subprocess.Popen(command, stdout=out, env=environment)
         _, _, usage = os.wait4(process.pid, 0)
     told = json.loads((lab.folder / "told").read_bytes())
-    return told, read(Path(told["file"])).document, usage.ru_maxrss
+    return told, read(Path(told["file"])).document, usage
+
+
+def processor(usage: resource.struct_rusage) -> str:
+    """What a run took of one core."""
+    return f"{usage.ru_utime + usage.ru_stime:.1f} s of a processor"
 
 
 def longest_chain(document: Document) -> tuple[float, str]:
@@ -91,7 +99,8 @@ def _until_answer(chain: Chain) -> float:
 
 def clean() -> bool:
     with network("crb", Conditions(delay_ms=50), configs=SHIPPED) as lab:
-        told, document, memory = measured(lab)
+        told, document, usage = measured(lab)
+    memory = usage.ru_maxrss
     longest, which = longest_chain(document)
     spent = told["sent"] + told["received"]
     ratio = told["seconds"] / longest
@@ -101,6 +110,7 @@ def clean() -> bool:
     )
     print(f"clean, 100 ms: {spent / 1000:.0f} kB, {spent / BYTES:.2f} of the limit of 2 MB")
     print(f"clean, 100 ms: {memory / 1000:.0f} MB resident, {memory / MEMORY:.2f} of the limit of 100 MB")
+    print(f"clean, 100 ms: {processor(usage)}")
     return ratio <= CHAINS and spent <= BYTES and memory <= MEMORY
 
 
@@ -108,10 +118,11 @@ def dropped() -> bool:
     services = [path.stem for path in sorted((SHIPPED / "services").glob("*.toml"))]
     box = [{"do": "drop", "hosts": services}]
     with network("crb", Conditions(delay_ms=50, box=box), configs=SHIPPED) as lab:
-        told, _, memory = measured(lab)
+        told, _, usage = measured(lab)
+    memory = usage.ru_maxrss
     print(
         f"every packet to services dropped: {told['seconds']:.1f} s, {told['seconds'] / SECONDS:.2f} of the limit of"
-        f" 90 s ({told['ended']}, {memory / 1000:.0f} MB resident)"
+        f" 90 s ({told['ended']}, {memory / 1000:.0f} MB resident, {processor(usage)})"
     )
     return bool(told["seconds"] <= SECONDS and memory <= MEMORY)
 
