@@ -41,6 +41,7 @@ _LIBRARIES = (
     "OpenSSL.crypto",
     "service_identity",
     "probe.http_link",
+    "probe.websocket_link",
 )
 
 
