@@ -121,7 +121,7 @@ class World:
         if step.type == "SRV":
             self.records.setdefault(source.host, []).append(f"SRV 0 0 {_LISTED_PORT} {name}.")
         else:
-            pointers = [ip_address(ip).reverse_pointer for ip in self.zone[source.host]]
+            pointers = [ip_address(ip).reverse_pointer for ip in self.zone.get(source.host, ())]
             self.records |= dict.fromkeys(pointers, [f"PTR {name}."])
         return _WILD.sub(word, target.host) or name
 
