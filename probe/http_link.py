@@ -3,6 +3,7 @@
 Nothing is decompressed, nothing is followed, and a body is read no further than its cap.
 """
 
+import importlib.util
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -17,6 +18,10 @@ from probe.step import Flow
 # Where click is installed httpx loads its own command line, and rich with it: a tenth of a second that nobody here
 # uses. A name that is None cannot be imported, and httpx takes that as it takes a missing click.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+# httpcore asks with every lock which library runs it, by importing this one, which is seldom there: no more looking
+# for it in every folder, hundreds of times.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 import httpx  # noqa: E402
 

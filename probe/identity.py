@@ -64,10 +64,8 @@ def judge(
     `trust` is "system" (this system's roots, and Mozilla's as certifi has them), "any", or a name in `anchors`.
     Pins are SHA-256 digests of a SubjectPublicKeyInfo in lower-case hex; they replace path building.
     """
-    from cryptography import x509
-
     try:
-        chain = [x509.load_der_x509_certificate(der) for der in chain_der]
+        chain = [_parsed(der) for der in chain_der]
         if not chain:
             return "invalid"
         if pins:
@@ -78,19 +76,24 @@ def judge(
         if trust == "system" and problem in ("unknown_issuer", "self_signed"):
             # An old machine does not know the newer authorities, and a service that uses one is no impostor.
             problem = _path(chain, _mozilla(), now)
-        return problem or ("verified" if not host or _is_for(chain[0], host) else "name_mismatch")
+        return problem or ("verified" if not host or _is_for(chain_der[0], host) else "name_mismatch")
     except ValueError:
         return "invalid"
 
 
 def covers(chain_der: Sequence[bytes], name: str) -> bool:
     """Whether the leaf of a chain is for a name, whoever signed it."""
-    from cryptography import x509
-
     try:
-        return bool(name and chain_der) and _is_for(x509.load_der_x509_certificate(chain_der[0]), name)
+        return bool(name and chain_der) and _is_for(chain_der[0], name)
     except ValueError:
         return False
+
+
+@lru_cache(maxsize=64)  # both families show the same chain, and most services' authorities are few
+def _parsed(der: bytes) -> "x509.Certificate":
+    from cryptography import x509
+
+    return x509.load_der_x509_certificate(der)
 
 
 def _path(chain: "Sequence[x509.Certificate]", store: "X509Store", now: datetime) -> Identity | None:
@@ -108,10 +111,12 @@ def _path(chain: "Sequence[x509.Certificate]", store: "X509Store", now: datetime
     return None
 
 
-def _is_for(leaf: "x509.Certificate", host: str) -> bool:
+@lru_cache(maxsize=64)
+def _is_for(der: bytes, host: str) -> bool:
     import service_identity
     from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
+    leaf = _parsed(der)
     try:
         if is_address(host):
             verify_certificate_ip_address(leaf, host)
@@ -177,11 +182,10 @@ def certificates(chain_der: Sequence[bytes], *, keep_der: bool) -> tuple[Certifi
     return tuple(c for der in chain_der[:10] if (c := _record(der, keep_der=keep_der)) is not None)
 
 
+@lru_cache(maxsize=64)
 def _record(der: bytes, *, keep_der: bool) -> Certificate | None:
-    from cryptography import x509
-
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = _parsed(der)
         return Certificate(
             sha256=hashlib.sha256(der).hexdigest(),
             spki_sha256=spki(certificate),

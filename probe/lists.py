@@ -11,6 +11,7 @@ import msgspec
 from probe.catalogue import Target
 from probe.model import Chain
 from probe.plan import Job
+from probe.step import Facts
 from probe.steps import Dns, DnsFacts, HttpFacts
 from probe.steps.dns_names import Listed, form
 
@@ -39,11 +40,18 @@ class Lists:
         for job in todo:
             self._alike.setdefault(_waiting_for(job), []).append(job.target.name)
 
-    def learn(self, job: Job, chains: Sequence[Chain]) -> None:
-        """This target is through."""
+    def hear(self, job: Job, facts: Sequence[Facts | None], *, through: bool = False) -> None:
+        """What this target found: the first that lists anything is its list, else what there is when it is through."""
         future = self._listed.get((job.service, job.target.name))
-        if future is not None and not future.done():
-            future.set_result(_Listing(_addresses(chains), _hosts(job.target, chains)))
+        if future is None or future.done():
+            return
+        listing = _Listing(_addresses(facts), _hosts(job.target, facts))
+        if through or any(listing):
+            future.set_result(listing)
+
+    def learn(self, job: Job, chains: Sequence[Chain], *, through: bool = True) -> None:
+        """The same, of all its chains."""
+        self.hear(job, [o.facts for chain in chains for o in chain.observations], through=through)
 
     async def joined(self, job: Job) -> Job:
         """The job with what it was waiting for: some addresses of its share, after its own, or a host no other got.
@@ -94,23 +102,16 @@ def _source(target: Target) -> str:
     return target.hosts_from or target.addresses_from
 
 
-def _addresses(chains: Sequence[Chain]) -> tuple[str, ...]:
-    facts = [o.facts for chain in chains for o in chain.observations]
+def _addresses(facts: Sequence[Facts | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ip for one in facts if isinstance(one, HttpFacts) for ip in one.addresses))
 
 
-def _hosts(target: Target, chains: Sequence[Chain]) -> tuple[Listed, ...]:
+def _hosts(target: Target, facts: Sequence[Facts | None]) -> tuple[Listed, ...]:
     """The hosts in the first answers to the target's question, of its form; of each name one."""
     step = target.steps[-1]
     if not isinstance(step, Dns) or not step.like:
         return ()
     wanted = form(step.like)
-    records = {
-        record
-        for chain in chains
-        for o in chain.observations
-        if isinstance(o.facts, DnsFacts)
-        for record in o.facts.answer.records
-    }
+    records = {record for one in facts if isinstance(one, DnsFacts) for record in one.answer.records}
     hosts = {listed.host: listed for r in sorted(records) if (listed := wanted.read(r, step.type))}
     return tuple(random.sample(list(hosts.values()), len(hosts)))

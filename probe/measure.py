@@ -6,6 +6,7 @@ budget or the user, what was measured until then is kept, and what was not says 
 """
 
 import asyncio
+import importlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,6 +35,15 @@ from probe.step import Net
 from probe.vantage import look
 from probe.watch import Watch
 
+_LIBRARIES = (
+    "dns.resolver",
+    "aioquic.quic.connection",
+    "OpenSSL.crypto",
+    "service_identity",
+    "probe.http_link",
+    "probe.websocket_link",
+)
+
 
 async def run(
     catalogue: Catalogue,
@@ -48,6 +58,7 @@ async def run(
     Cancelling the task that runs this ends the run early; the document is returned all the same.
     """
     began, started, lines = net.now(), net.utc(), Lines(sink)
+    _import_libraries()
     this = _under_way(catalogue, services, options, net, lines, progress)
 
     def begin(vantage: Vantage) -> None:
@@ -79,6 +90,12 @@ async def run(
             disturbances=tuple(this.watch.seen),
         ),
     )
+
+
+def _import_libraries() -> None:
+    """Import what steps import where they use it, before anything is timed: all flows stand still while one imports."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
 
 
 def _under_way(
@@ -133,16 +150,21 @@ def _families(watch: Watch, options: Options) -> tuple[int, ...]:
 
 
 async def _vantage(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> None:
-    """Learn where we are while the measuring goes on; then the country's own controls can join."""
-    vantage = await look(this.observer.net, this.catalogue, options)
-    begin(vantage)
-    home = plan.domestic_controls(this.catalogue, this.options, vantage.country)
-    this.todo += home
-    for asked in plan.questions(this.catalogue, home).values():
-        this.names.ask(asked)
+    """Learn where we are while the measuring goes on; the country's own controls join as soon as it is known."""
     async with asyncio.TaskGroup() as group:
-        for job in home:
-            group.create_task(measure_target(this, job))
+
+        def measure_at_home(country: str) -> None:
+            home = plan.domestic_controls(this.catalogue, this.options, country)
+            this.todo += home
+            for asked in plan.questions(this.catalogue, home).values():
+                this.names.ask(asked)
+            for job in home:
+                group.create_task(measure_target(this, job))
+
+        vantage = await look(this.observer.net, this.catalogue, options, measure_at_home)
+        begin(vantage)
+        if not vantage.country:
+            measure_at_home("")
 
 
 async def _within(this: UnderWay, options: Options, begin: Callable[[Vantage], None]) -> Ended:

@@ -4,13 +4,13 @@ Raw non-blocking sockets through the event loop, because errno must come through
 must mean one attempt (no happy eyeballs), and getsockopt must stay within reach.
 """
 
+import _thread
 import asyncio
 import contextlib
 import errno
 import socket
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -96,7 +96,8 @@ class SystemNet:
         async with self._lookups:
             loop = asyncio.get_running_loop()
             answer: asyncio.Future[list[str]] = loop.create_future()
-            threading.Thread(target=_ask_system, args=(loop, answer, name), daemon=True).start()
+            # Not threading.Thread: its start waits until the thread runs, and everybody else would wait with it.
+            _thread.start_new_thread(_ask_system, (loop, answer, name))
             return await answer
 
 

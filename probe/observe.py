@@ -6,7 +6,7 @@ many flows are open at once, in all and towards one address.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -127,8 +127,13 @@ class Observer:
         self.sent += sent
         self.received += received
 
-    async def follow(self, leg: Leg, into: list[Chain]) -> None:
-        """The leg's steps in order, to the first failure; the chain is appended, an interrupted one too."""
+    async def follow(
+        self, leg: Leg, into: list[Chain], *, announce: Callable[[Facts], None] = lambda facts: None
+    ) -> None:
+        """The leg's steps in order, to the first failure; the chain is appended, an interrupted one too.
+
+        `announce` gets what a step knows before it is done.
+        """
         observations: list[Observation] = []
         detour = self._is_detour(leg)
         try:
@@ -136,6 +141,7 @@ class Observer:
                 self._media.taken(_lanes(leg, self._pace)),
                 self.flow(leg.host, leg.address.ip, leg.port) as flow,
             ):
+                flow.announce = announce
                 for step in leg.steps:
                     observation = await self.observe(flow, step, observations)
                     if observation.failure is not None:

@@ -114,7 +114,7 @@ async def _rounds(this: UnderWay, job: Job, chains: list[Chain]) -> Ended:
             return "budget"
         async with asyncio.TaskGroup() as group:
             for leg in legs:
-                group.create_task(this.observer.follow(leg, chains))
+                group.create_task(_follow(this, job, leg, chains))
         if job.control is not None:
             this.learn_controls(job, chains)
         if job.control is not None and job.control.role == "closed":
@@ -131,6 +131,12 @@ async def _rounds(this: UnderWay, job: Job, chains: list[Chain]) -> Ended:
             await this.names.wait_for_all(job.target.host, _SLOW_RESOLVERS)
         legs = follow_up.follow_ups(job.target, chains, this.situation(job, _spare(this, job, chains)))
     return "complete"
+
+
+async def _follow(this: UnderWay, job: Job, leg: Leg, chains: list[Chain]) -> None:
+    """One chain. Who needs what it lists waits neither for other chains nor for a resolver's second answer."""
+    await this.observer.follow(leg, chains, announce=lambda facts: this.lists.hear(job, [facts]))
+    this.lists.learn(job, chains, through=False)
 
 
 async def _recheck(this: UnderWay, job: Job, chains: list[Chain]) -> None:

@@ -8,6 +8,7 @@ empty and is measured without.
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,8 +32,13 @@ _TIME = 4.0  # seconds for a look-up
 _WHOLE = 15.0  # seconds for everything; only where STUN is filtered more than a round trip or two is needed
 
 
-async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
-    """Describe the vantage point. Never raises for what the network does."""
+async def look(net: Net, catalogue: Catalogue, options: Options, tell: Callable[[str], None]) -> Vantage:
+    """Describe the vantage point. Never raises for what the network does.
+
+    `tell` gets the country as soon as it is known, and is not called where it stays unknown.
+    """
+    if options.country:
+        tell(options.country)
     seen: list[Private] = []
     networks: list[_Named] = []
     resolver_asns: list[int | None] = []
@@ -41,7 +47,11 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
     async def name() -> None:
         seen.extend(await _seen_as(net, servers[:6], catalogue, options))
         public = [address for family in (4, 6) for address in seen if address.family == family]
-        networks.append(await _named(net, catalogue, options, next((a for a in public if a.is_public), None)))
+        address = next((a for a in public if a.is_public), None)
+        networks.append(origin := await _origin(net, catalogue, options, address))
+        if origin.country and not options.country:
+            tell(origin.country)
+        networks.append(await _named(net, catalogue, options, origin))
 
     async def name_resolver() -> None:
         resolver_asns.append(await _resolver_asn(net, catalogue, options))
@@ -51,7 +61,7 @@ async def look(net: Net, catalogue: Catalogue, options: Options) -> Vantage:
             servers = await _servers(net, catalogue, options)
             by4 = [server for server in servers if _family(server[0]) == 4]
             await asyncio.gather(name(), name_resolver(), _translation(net, by4, translation))
-    found = networks[0] if networks else _Named("", None, "")
+    found = networks[-1] if networks else _Named("", None, "")
     kind, tunnel = home_network(Path("/"), os.environ, catalogue.settings.network.bypass_tools)
     return Vantage(
         country=options.country or found.country,
@@ -170,10 +180,11 @@ async def _resolver_asn(net: Net, catalogue: Catalogue, options: Options) -> int
         asker = Private(answers[0]) if answers else None
     except (OSError, UnicodeError, ValueError):
         return None
-    return (await _named(net, catalogue, options, asker)).asn
+    return (await _origin(net, catalogue, options, asker)).asn
 
 
-async def _named(net: Net, catalogue: Catalogue, options: Options, public: Private | None) -> _Named:
+async def _origin(net: Net, catalogue: Catalogue, options: Options, public: Private | None) -> _Named:
+    """The country and the AS number of an address; from a database the name too."""
     network = catalogue.settings.network
     if public is None or not public.is_public:
         return _Named("", None, "")
@@ -181,19 +192,28 @@ async def _named(net: Net, catalogue: Catalogue, options: Options, public: Priva
         case "mmdb":
             return from_database(Path(network.mmdb), public)
         case "cymru":
-            resolvers = [r for r in catalogue.settings.resolvers if r.over == "udp"]
-            # First whoever serves this machine anyway: the question holds our address, which they know.
-            servers = [(ip, 53) for ip in own_resolvers()[:1]] + [
-                (ip, r.port or 53) for r in resolvers for ip in r.addresses if _family(ip) in options.families
-            ][:3]
             name = public.reversed_name(zone4=network.zone4, zone6=network.zone6)
-            origin = parse_origin(await _text(net, servers, name))
-            if origin.asn is None:
-                return origin
-            described = await _text(net, servers, f"AS{origin.asn}.{network.zone_name}")
-            return _Named(origin.country, origin.asn, parse_name(described))
+            return parse_origin(await _text(net, _whom_to_ask(catalogue, options), name))
         case _:
             return _Named("", None, "")
+
+
+async def _named(net: Net, catalogue: Catalogue, options: Options, origin: _Named) -> _Named:
+    """The same with the network's name."""
+    network = catalogue.settings.network
+    if network.by != "cymru" or origin.asn is None:
+        return origin
+    name = f"AS{origin.asn}.{network.zone_name}"
+    described = await _text(net, _whom_to_ask(catalogue, options), name)
+    return _Named(origin.country, origin.asn, parse_name(described))
+
+
+def _whom_to_ask(catalogue: Catalogue, options: Options) -> list[tuple[str, int]]:
+    """First whoever serves this machine anyway: the question holds our address, which they know."""
+    resolvers = [r for r in catalogue.settings.resolvers if r.over == "udp"]
+    return [(ip, 53) for ip in own_resolvers()[:1]] + [
+        (ip, r.port or 53) for r in resolvers for ip in r.addresses if _family(ip) in options.families
+    ][:3]
 
 
 def own_resolvers() -> list[str]:

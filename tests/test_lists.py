@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
@@ -179,6 +179,20 @@ async def test_the_word_of_a_reverse_name_stands_in_the_hosts_of_all_that_wait_f
     ]  # fmt: skip
 
 
+async def test_the_first_chain_that_lists_something_is_enough() -> None:
+    relay = named("relay", of="relays")
+    lists = Lists([SRV, relay])
+    waiting = asyncio.create_task(lists.joined(relay))
+    for chains in ([], [chain(saw("tcp"))], [answered("garbage")]):
+        lists.learn(SRV, chains, through=False)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    lists.learn(SRV, [answered("garbage"), answered("1 1 3478 turn1.chat.example.")], through=False)
+    lists.learn(SRV, [answered("1 1 3478 turn2.chat.example.")])
+
+    assert (await waiting).target.host == "turn1.chat.example"
+
+
 @pytest.mark.parametrize(
     "chains",
     [
@@ -293,6 +307,8 @@ async def test_a_run_follows_names_to_relays_and_records_where_it_asked() -> Non
     facts = asked.observations[0].facts
     assert isinstance(facts, DnsFacts)
     assert (facts.name, facts.answer.records) == ("9.0.0.127.in-addr.arpa", ("edge-01-mia3.chat.example.",))
+    looked, followed = chains["relays"][0].observations[0], chains["relay"][0].observations[0]
+    assert followed.at < looked.at + timedelta(seconds=looked.seconds - 1), "it waited for a second answer"
 
 
 async def test_names_that_lead_to_private_addresses_or_elsewhere_are_not_followed() -> None:

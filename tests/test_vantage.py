@@ -1,10 +1,14 @@
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from probe.catalogue import Catalogue, Network, Settings
 from probe.mirror import parse
+from probe.net import SystemNet
+from probe.plan import Options
 from probe.record import Private
-from probe.vantage import from_database, parse_name, parse_origin
+from probe.vantage import from_database, look, parse_name, parse_origin
 
 
 def test_an_origin_record_gives_number_and_country() -> None:
@@ -40,3 +44,17 @@ def test_a_database_that_is_not_there_gives_nothing(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_mirrors_page_gives_an_address_or_nothing(page: bytes, address: str | None) -> None:
     assert parse(page) == ([Private(address)] if address else [])
+
+
+@pytest.mark.parametrize("said", ["RU", ""])
+async def test_what_the_user_says_of_the_country_is_told_before_anything_is_learned(said: str) -> None:
+    settings = Settings(resolvers=(), innocent_name="www.example.com", network=Network(by="off"))
+    known = Catalogue(settings=settings, controls=(), services=(), anchors={}, digest="0" * 16)
+    told: list[str] = []
+    looking = asyncio.create_task(look(SystemNet(), known, Options(country=said), told.append))
+    await asyncio.sleep(0)
+
+    assert told == [said] * bool(said)
+    assert not looking.done()
+    assert (await looking).country == said
+    assert told == [said] * bool(said)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 import struct
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,10 +17,13 @@ from probe.steps.dns_names import form
 
 if TYPE_CHECKING:
     import dns.message
+    import dns.name
+    import dns.rdatatype
 
 Type = Literal["A+AAAA", "A", "AAAA", "TXT", "SRV", "PTR"]
 _RETRY = (2.0, 3.0, 4.0)  # seconds to wait after each transmission; a first query is easily lost
 _EDNS_PAYLOAD = 1232
+_TRUNCATED = 0x02  # TC, in the third byte (RFC 1035 section 4.1.1)
 _MAX_RECORDS = 64
 _MAX_FURTHER = 8
 _MAX_HTTP = 65535
@@ -158,22 +162,14 @@ class Question:
 
     def wire(self, *, identifier: int | None = None) -> bytes:
         """The query's bytes. Raises Malformed for a name the DNS cannot carry."""
-        import dns.exception
-        import dns.message
-
-        try:
-            query = dns.message.make_query(self.name, self.kind, use_edns=0, payload=_EDNS_PAYLOAD)
-        except dns.exception.DNSException as error:
-            raise Malformed("the name cannot be asked for") from error
-        query.id = self.identifier if identifier is None else identifier
-        return query.to_wire()
+        # What is `verbatim` is asked once, and its name may hold the volunteer's address: it is not remembered.
+        query = (_query if self.verbatim else _known_query)(self.name, self.kind)
+        return struct.pack("!H", self.identifier if identifier is None else identifier) + query[2:]
 
     def parse(self, data: bytes, *, identifier: int | None = None) -> "dns.message.Message | None":
         """The message, if it is a response to this question."""
         import dns.flags
         import dns.message
-        import dns.name
-        import dns.rdatatype
 
         wanted = self.identifier if identifier is None else identifier
         if len(data) < 12 or struct.unpack_from("!H", data)[0] != wanted:
@@ -181,13 +177,17 @@ class Question:
         try:
             message = dns.message.from_wire(data, ignore_trailing=True, raise_on_truncation=False)
             asked = message.question[0] if message.question else None
-            same = asked is None or (
-                asked.name == dns.name.from_text(self.name)
-                and asked.rdtype == dns.rdatatype.from_text(self.kind)
-            )
+            same = asked is None or (asked.name, asked.rdtype) == self._asked
         except Exception:  # noqa: BLE001 - dnspython raises many types for hostile bytes
             return None
         return message if message.flags & dns.flags.QR and same else None
+
+    @cached_property
+    def _asked(self) -> "tuple[dns.name.Name, dns.rdatatype.RdataType]":
+        import dns.name
+        import dns.rdatatype
+
+        return dns.name.from_text(self.name), dns.rdatatype.from_text(self.kind)
 
     def read(
         self, data: bytes, *, at: float, ttl: int | None = None, identifier: int | None = None
@@ -206,12 +206,20 @@ class Question:
             soa=_soa(message),
         )
 
-    def is_truncated(self, data: bytes) -> bool:
-        """Whether these bytes answer us and say that the answer did not fit."""
-        import dns.flags
 
-        message = self.parse(data)
-        return message is not None and bool(message.flags & dns.flags.TC)
+def _query(name: str, kind: str) -> bytes:
+    """A query with identifier 0. Raises Malformed for a name the DNS cannot carry."""
+    import dns.exception
+    import dns.message
+
+    try:
+        query = dns.message.make_query(name, kind, use_edns=0, payload=_EDNS_PAYLOAD, id=0)
+    except dns.exception.DNSException as error:
+        raise Malformed("the name cannot be asked for") from error
+    return query.to_wire()
+
+
+_known_query = lru_cache(maxsize=512)(_query)  # every resolver is asked for the same names
 
 
 def _kinds(wanted: Type) -> tuple[str, ...]:
@@ -268,7 +276,7 @@ def _sort_in(heard: Heard, questions: list[Question], answers: dict[int, Answer 
     for index, question in enumerate(questions):
         answer = question.read(heard.data, at=heard.at, ttl=heard.ttl)
         if answer is not None and index not in answers:
-            answers[index] = None if question.is_truncated(heard.data) else answer
+            answers[index] = None if heard.data[2] & _TRUNCATED else answer
 
 
 def _contradictions(

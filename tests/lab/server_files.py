@@ -136,8 +136,8 @@ server:
 
 
 def unbound_config(
-    folder: Path, listening: Iterable[str], zone: Mapping[str, Iterable[str]], texts: Mapping[str, str],
-    policy: Mapping[str, str], extra: Iterable[str] = (),
+    folder: Path, listening: Iterable[str], zone: Mapping[str, Iterable[str]],
+    records: Mapping[str, Iterable[str]], policy: Mapping[str, str], extra: Iterable[str] = (),
 ) -> str:  # fmt: skip
     """A name server that knows the zone. `policy` maps names to nxdomain, refuse, deny, or a false address."""
     lines = [f"interface: {one}" for one in listening] + list(extra)
@@ -151,8 +151,7 @@ def unbound_config(
         for ip in [said] if said else ips:
             kind = "AAAA" if ":" in ip else "A"
             lines.append(f'local-data: "{name}. 60 IN {kind} {ip}"')
-    for name, text in texts.items():
-        lines.append(f"local-data: '{name}. 60 IN TXT \"{text}\"'")
+    lines += [f"local-data: '{name}. 60 IN {record}'" for name in records for record in records[name]]
     return _UNBOUND.format(folder=folder, lines="\n  ".join(lines))
 
 
@@ -167,16 +166,17 @@ def made_up(ips: Iterable[str]) -> list[str]:
     ]
 
 
-def origin_texts() -> dict[str, str]:
+def origin_records() -> dict[str, list[str]]:
     """What Team Cymru's zones say of the lab's ISP (an invented name, a documentation AS number)."""
     reverse = ".".join(reversed(HOME4.split(".")))
     nibbles = ".".join(reversed(ipaddress.ip_address("2a00:1370:1:77::2").exploded.replace(":", "")))
-    return {
+    texts = {
         f"{reverse}.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
         f"{nibbles}.origin6.asn.cymru.com": "64500 | 2a00:1370::/32 | RU | ripencc | 2008-01-01",
         "53.0.140.85.origin.asn.cymru.com": "64500 | 85.140.0.0/16 | RU | ripencc | 2004-01-01",
         "AS64500.asn.cymru.com": "64500 | RU | ripencc | 2004-01-01 | LAB-ISP - Laboratory ISP, RU",
     }
+    return {name: [f'TXT "{text}"'] for name, text in texts.items()}
 
 
 def far_end_config(keys: Keys) -> str:

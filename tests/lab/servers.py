@@ -14,7 +14,7 @@ from tests.lab.server_files import (
     far_end_config,
     listen,
     made_up,
-    origin_texts,
+    origin_records,
     socket_of,
     unbound_config,
 )
@@ -158,7 +158,8 @@ class Servers:
         ]
         folder = self._folder / "public"
         folder.mkdir()
-        config = unbound_config(folder, listening, world.zone, origin_texts(), {}, extra)
+        records = origin_records() | world.records
+        config = unbound_config(folder, listening, world.zone, records, {}, extra)
         self.unbound(self.topology.net, "public-unbound", config)
 
     def isp_resolver(self, world: World, policy: Mapping[str, str], *, nat64: bool = False) -> None:
@@ -168,7 +169,8 @@ class Servers:
         zone = world.zone | {"whoami.akamai.net": [RESOLVER4]}
         if nat64:
             zone = {name: [*ips, *made_up(ips)] for name, ips in zone.items()}
-        config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, origin_texts(), policy)
+        records = origin_records() | world.records
+        config = unbound_config(folder, [RESOLVER4, RESOLVER6], zone, records, policy)
         self.unbound(self.topology.isp, "isp-unbound", config)
 
     def responder(

@@ -2,16 +2,18 @@
 
 import random
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from probe.configs import load
 from tests.lab.firewall import chain
 from tests.lab.kinds import build
 from tests.lab.network import _settle_far_end, _shorten
 from tests.lab.scenario import CATALOGUES, Scenario, scenarios
 from tests.lab.topology import FAR_END, FAR_TURN
-from tests.lab.world import World
+from tests.lab.world import World, of
 
 PROFILES = """
 [[profiles]]
@@ -48,6 +50,22 @@ def test_the_far_end_is_a_host_of_rules_and_of_behaviours_and_is_abroad() -> Non
     assert f"ip daddr {{ {FAR_END[0]} }} udp dport 443 drop\nip6 daddr {{ {FAR_END[1]} }} udp dport" in rules
     assert f"ip saddr {{ {FAR_END[0]}, {FAR_TURN[0]} }} drop" in rules
     assert rules.count("saddr") == 1
+
+
+def test_what_a_service_lists_is_there_for_those_that_wait_for_it() -> None:
+    catalogue = load(CATALOGUES["shipped"])
+    world = of(catalogue)
+    there = {(e.host, e.port) for e in world.endpoints.values()}
+    (record,) = world.records["_turn._udp.prod.wire.com"]
+    *_, port, host = record.removesuffix(".").split()
+    (reverse,) = world.records[ip_address(world.zone["g.whatsapp.net"][0]).reverse_pointer]
+
+    assert host in world.zone
+    assert (host, int(port)) in there
+    assert reverse == "PTR whatsapp-chatd-lab-shv-lab-lab.facebook.com."
+    assert ("edgeray-shv-01-lab.facebook.com", 3478) in there
+    assert {f"66.22.192.{n}" for n in (1, 2, 3)} <= {host for host, port in there if port == 50004}
+    assert "66.22.192.3" in world.pages["latency.discord.media"]["/rtc"].body
 
 
 @pytest.mark.parametrize("scenario", scenarios(), ids=lambda scenario: scenario.name)

@@ -1,9 +1,12 @@
 """The internet a catalogue expects: a name server's zone, and who listens where, derived from its targets."""
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+
+import msgspec
 
 from probe.catalogue import Catalogue, Control, Target
 from probe.record import is_address
@@ -26,6 +29,7 @@ from probe.steps import (
 )  # fmt: skip
 
 FOREIGN4, FOREIGN6 = int(ip_address("5.45.64.0")), int(ip_address("2a03:b0c0:1::"))
+_WILD, _LISTED_PORT = re.compile(r"\*|\{[a-z]+\}"), 3478
 HOME4, HOME6 = int(ip_address("95.213.0.0")), int(ip_address("2a00:bdc0:1::"))
 
 
@@ -57,6 +61,7 @@ class World:
     """Names, addresses, sockets and pages."""
 
     zone: dict[str, list[str]] = field(default_factory=dict)
+    records: dict[str, list[str]] = field(default_factory=dict)  # of other types, as text
     endpoints: dict[tuple[str, int, str], Endpoint] = field(default_factory=dict)
     pages: dict[str, dict[str, Page]] = field(default_factory=dict)
     sockets: dict[str, dict[str, str]] = field(
@@ -72,7 +77,8 @@ class World:
         if target.hosts_from:  # its hosts are those of its source
             return
         if isinstance(target.steps[0], Dns):
-            self.zone.setdefault(target.host, ["127.0.0.1"])
+            if not target.steps[0].like:
+                self.zone.setdefault(target.host, ["127.0.0.1"])
             return
         home = isinstance(target, Control) and target.class_ == "domestic"
         ips = list(target.addresses)
@@ -96,6 +102,28 @@ class World:
                 ):
                     self.endpoints[key] = endpoint
         self._serve(target)
+
+    def lead(self, service: str, source: Target, waiting: Sequence[Target]) -> None:
+        """Make the internet have what a target lists, for those that wait for it."""
+        last = source.steps[-1]
+        for number, target in enumerate(waiting, 1):
+            if isinstance(last, Http):
+                addresses = (*target.addresses, *_relays(last))
+                self.add(service, msgspec.structs.replace(target, addresses=addresses))
+            elif isinstance(last, Dns):
+                host, port = self._listed(source, last, target, number), target.port or _LISTED_PORT
+                self.add(service, msgspec.structs.replace(target, host=host, port=port, hosts_from=""))
+
+    def _listed(self, source: Target, step: Dns, target: Target, number: int) -> str:
+        """Publish a host of the form, and say which the target's is."""
+        word = f"lab{number if step.type == 'SRV' else ''}"  # of a reverse name there is one, for everybody
+        name = _WILD.sub(word, step.like)
+        if step.type == "SRV":
+            self.records.setdefault(source.host, []).append(f"SRV 0 0 {_LISTED_PORT} {name}.")
+        else:
+            pointers = [ip_address(ip).reverse_pointer for ip in self.zone.get(source.host, ())]
+            self.records |= dict.fromkeys(pointers, [f"PTR {name}."])
+        return _WILD.sub(word, target.host) or name
 
     def _serve(self, target: Target) -> None:
         for step in target.steps:
@@ -150,6 +178,10 @@ def of(catalogue: Catalogue) -> World:
     # A name that is only asked for has what it leads to elsewhere.
     for name, target in sorted(targets, key=lambda one: isinstance(one[1].steps[0], Dns)):
         world.add(name, target)
+    for service in catalogue.services:
+        for source in service.targets:
+            named = [t for t in service.targets if source.name in (t.hosts_from, t.addresses_from)]
+            world.lead(service.service, source, named)
     return world
 
 
@@ -207,6 +239,11 @@ def _said(last: AnyStep) -> str:
             return "hello"
 
 
+def _relays(step: Http) -> list[str]:
+    """Three addresses of each range that a list may name: enough for targets that share it."""
+    return [str(ip_network(prefix)[number]) for prefix in step.addresses_within for number in (1, 2, 3)]
+
+
 def _page(step: Http) -> Page:
     status = step.expect_status[0] if step.expect_status else 200
     page = Page(status=status)
@@ -215,8 +252,7 @@ def _page(step: Http) -> Page:
         page.body = "{" + ", ".join(f'\\"{key}\\": 1' for key in step.expect_keys) + "}"
         page.headers["content-type"] = "application/json"
     if step.addresses_within:  # a list of relays
-        relays = [str(ip_network(prefix)[1]) for prefix in step.addresses_within]
-        page.body = "[" + ", ".join(f'\\"{relay}\\"' for relay in relays) + "]"
+        page.body = "[" + ", ".join(f'\\"{relay}\\"' for relay in _relays(step)) + "]"
     if step.expect_sha256:
         page.body = "success\\n"
     if step.cap >= 32768 and not (step.expect_json or step.addresses_within):

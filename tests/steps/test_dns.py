@@ -254,3 +254,13 @@ async def test_a_name_the_dns_cannot_carry_is_malformed() -> None:
     async with flow(9, host="x" * 300) as to:
         with pytest.raises(Malformed):
             await Dns().run(to)
+
+
+def test_resolvers_get_the_same_query_with_an_identifier_of_their_own() -> None:
+    one, other = Question("chat.example", "AAAA"), Question("chat.example", "AAAA")
+    one.identifier, other.identifier = 1, 0xFFFE
+
+    assert (one.wire()[:2], other.wire()[:2]) == (b"\x00\x01", b"\xff\xfe")
+    assert one.wire()[2:] == other.wire()[2:] == Question("chat.example", "AAAA", verbatim=True).wire()[2:]
+    assert one.wire(identifier=0)[:2] == bytes(2)
+    assert Question("chat.example", "A").wire()[2:] != one.wire()[2:]
