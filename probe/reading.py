@@ -313,14 +313,18 @@ class Controls:
         )
 
     def speeds(self, *classes: str) -> list[float]:
-        """Bytes per second of the load controls' bodies; of all classes without one."""
+        """Bytes per second of the load controls' bodies, as far as this machine took them in time; of all classes
+        without one.
+        """
         found = []
         for reading in (r for family in (4, 6) for r in self.readings(family, roles=("load",))):
             if classes and reading.measurement.control_class not in classes:
                 continue
             for chain in reading.tries(*OWN):
                 observation = at_step(chain, "http")
-                facts = observation.facts if observation else None
+                if observation is None or 4 * observation.late > observation.seconds:
+                    continue
+                facts = observation.facts
                 if isinstance(facts, HttpFacts) and facts.body_bytes > 8192 and facts.body_seconds > 0:
                     found.append(facts.body_bytes / facts.body_seconds)
         return found

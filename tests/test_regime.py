@@ -151,12 +151,13 @@ def test_quic_that_passes_shows_that_udp_works() -> None:
     assert regime(document(controls=[*dead, *well, control(works("quic"), target="quic")])) == "normal"
 
 
-def load(index: int, kind: str, bytes_per_second: float) -> Measurement:
+def load(index: int, kind: str, bytes_per_second: float, *, late: float = 0.0) -> Measurement:
     facts = HttpFacts(
         version="2", status=200, first_byte=0.1, body_bytes=60_000, body_seconds=60_000 / bytes_per_second,
         body_complete=True, body_sha256="",
     )  # fmt: skip
-    tried = chain(saw("tcp"), saw("tls"), saw("http", facts=facts), ip=f"9.9.7.{index}")
+    http = saw("http", facts=facts, seconds=0.1 + facts.body_seconds, late=late)
+    tried = chain(saw("tcp"), saw("tls"), http, ip=f"9.9.7.{index}")
     return control(tried, target=f"load-{index}", kind=kind, role="load")
 
 
@@ -164,6 +165,12 @@ def test_a_slow_outside_beside_a_fast_home_is_a_slow_lane() -> None:
     slow = [load(1, "foreign-large", 14_000), load(2, "domestic", 2_000_000)]
 
     assert regime(document(controls=[*healthy_controls(), *slow])) == "foreign_slow"
+
+
+def test_what_a_busy_machine_was_slow_to_take_is_no_slow_lane() -> None:
+    slow = [load(1, "foreign-large", 14_000, late=3.0), load(2, "domestic", 2_000_000)]
+
+    assert regime(document(controls=[*healthy_controls(), *slow])) == "normal"
 
 
 def test_everything_slow_is_a_poor_network() -> None:
