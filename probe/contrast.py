@@ -5,15 +5,15 @@ observation that an honest path cannot produce. Both are needed for "blocked"; a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
+
+from probe.controls import Controls, Health
 from probe.failure import Kind
 from probe.model import Chain, Document
 from probe.reading import (
     INNOCENT,
     OWN,
-    Controls,
-    Health,
     Reading,
     at_step,
     failure_of,
@@ -31,8 +31,7 @@ _MEASURABLE_RTT = 0.008  # seconds; below it "earlier than a round trip" means n
 _STRONG = ("source", "capture")
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One target over one family, with everything that may be compared with it."""
 
     reading: Reading

@@ -4,7 +4,7 @@ from statistics import median
 
 from probe.failure import Kind
 from probe.model import Chain, Finding
-from probe.reading import OWN, Reading, failure_of, ids
+from probe.reading import OWN, failure_of, ids
 from probe.regime import FOREIGN, Network
 from probe.resolution import opened
 from probe.tampering import tampering
@@ -25,8 +25,7 @@ def _of_this_run(network: Network) -> list[Finding]:
     for one in end.disturbances if end else ():
         happened = _DISTURBED[one.kind]
         found.append(Finding(rule="run.disturbed", because=f"{happened} (noticed {one.at:%H:%M:%S} UTC)"))
-    readings = [Reading(m, family) for m in network.document.measurements for family in (4, 6)]
-    changes = [(r, change) for r in readings if (change := r.change) is not None]
+    changes = [(r, change) for r in network.tried if (change := r.change) is not None]
     if changes:
         changed = sorted({f"{r.measurement.service or 'control'} {r.measurement.target}" for r, _ in changes})
         who = ", ".join(changed)

@@ -4,6 +4,7 @@ import ipaddress
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -167,14 +168,21 @@ def is_reverse(target: Target) -> bool:
 
 def is_bogon(ip: str, own_networks: Sequence[str]) -> bool:
     """Whether no public service can have this address; such an answer is never connected to."""
+    if own_networks:
+        address = ipaddress.ip_address(ip)
+        if any(address in ipaddress.ip_network(network) for network in own_networks):
+            return False
+    return not _is_public(ip)
+
+
+@lru_cache(maxsize=4096)
+def _is_public(ip: str) -> bool:
     address = ipaddress.ip_address(ip)
-    if any(address in ipaddress.ip_network(network) for network in own_networks):
-        return False
     mapped = getattr(address, "ipv4_mapped", None)
     # The well-known NAT64 prefix (RFC 6052) is not global, and right behind DNS64.
     if address in ipaddress.ip_network("64:ff9b::/96"):
-        return False
-    return not (mapped or address).is_global
+        return True
+    return (mapped or address).is_global
 
 
 @dataclass(frozen=True, kw_only=True)

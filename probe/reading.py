@@ -1,24 +1,23 @@
-"""What was seen, counted: of one target over one address family, and of the controls beside it."""
+"""What was seen, counted, of one target over one address family."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from probe.failure import Kind
 from probe.model import Chain, Document, Measurement, Observation, Variant
+from probe.once import once
 from probe.step import Proof
-from probe.steps import HttpFacts, QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
+from probe.steps import QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
 
 OWN: tuple[Variant, ...] = ("target", "again")
 _STRANGERS = ("unknown_issuer", "self_signed")
 # Steps that speak a service's own protocol until the peer has proved to hold a key that the catalogue has.
 PROVING = ("mtproto", "noise", "threema")
 DATAGRAMS = ("stun", "turn", "quic", "reflector", "echo", "dtls")
-# What to compare with where no control has a step.
-_INSTEAD = dict.fromkeys(("turn", "reflector", "echo", "dtls"), "stun") | dict.fromkeys(
-    (*PROVING, "websocket", "greeting"), "tls"
-)
+# Tuples: a union would be made anew whenever it is asked for.
+_CERTIFIED = (TlsFacts, QuicFacts)
+_RESENT = (StunFacts, TurnFacts)
 INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
 
 
@@ -44,58 +43,60 @@ def ids(chains: Iterable[Chain]) -> tuple[int, ...]:
     return tuple(chain.observations[-1].id for chain in chains if chain.observations)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen, which would make every one of them slow to make
 class Reading:
     """One target over one address family (0: a target that is only a question to resolvers)."""
 
     measurement: Measurement
     family: int
     # Rules ask the same again and again.
-    _found: dict[tuple[Variant, ...], list[Chain]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _tries: dict[tuple[Variant, ...], list[Chain]] = field(default_factory=dict, init=False, repr=False)
+    _passed: dict[tuple[Variant, ...], list[Chain]] = field(default_factory=dict, init=False, repr=False)
 
     def tries(self, *variants: Variant) -> list[Chain]:
         """The chains that asked one of these questions."""
-        found = self._found.get(variants)
+        found = self._tries.get(variants)
         if found is None:
-            found = self._found[variants] = [
+            found = self._tries[variants] = [
                 chain
                 for chain in self.measurement.chains
                 if chain.family == self.family and chain.variant in variants and chain.observations
             ]
         return found
 
-    @property
+    @once
     def own(self) -> list[Chain]:
         """The target's own chains."""
         return self.tries(*OWN)
 
     def passed(self, *variants: Variant) -> list[Chain]:
         """Those that went through to their last step."""
-        return [chain for chain in self.tries(*variants) if failure_of(chain) is None]
+        found = self._passed.get(variants)
+        if found is None:
+            found = self._passed[variants] = [c for c in self.tries(*variants) if failure_of(c) is None]
+        return found
 
     def failed(self, *variants: Variant) -> list[Chain]:
         """Those that did not, for a reason on the path or at the peer."""
         return [chain for chain in self.tries(*variants) if _is_evidence(chain)]
 
-    @cached_property
+    @once
     def failures(self) -> list[Observation]:
         """How the target's own tries failed."""
-        return [o for chain in self.failed(*OWN) if (o := failure_of(chain)) is not None]
+        return failures(self.own)
 
-    @cached_property
+    @once
     def step(self) -> str:
         """The step in which the own tries failed most often."""
-        return _most_common(o.step for o in self.failures)
+        return most_common([o.step for o in self.failures])
 
-    @cached_property
+    @once
     def kind(self) -> Kind | None:
         """The kind of failure that was most common in that step."""
-        word = _most_common(o.failure.kind for o in self.failures if o.step == self.step and o.failure)
+        word = most_common([o.failure.kind for o in self.failures if o.step == self.step and o.failure])
         return Kind(word) if word else None
 
-    @cached_property
+    @once
     def change(self) -> tuple[Observation, Observation] | None:
         """The last observation that worked and the first that did not, if it worked first and then never again.
 
@@ -113,26 +114,35 @@ class Reading:
             return None
         return changes[0]
 
-    @property
+    @once
     def is_detour(self) -> bool:
         """Whether its own tries left this machine by another way than the rest."""
         return any(chain.detour for chain in self.own)
 
-    @property
+    @once
     def port(self) -> int:
         """The target's port."""
         return self.own[0].port if self.own else 0
 
-    @property
+    @once
     def ips(self) -> set[str]:
         """The addresses its own tries went to."""
         return {chain.ip for chain in self.own if chain.ip}
 
-    @property
+    @once
     def is_udp(self) -> bool:
         """Whether the target is reached by datagrams."""
         own = self.own
         return bool(own) and (own[0].observations[0].step in DATAGRAMS or self.measurement.at == "far-end")
+
+
+def readings(document: Document) -> list[Reading]:
+    """One of every target for each family that it was tried over."""
+    found = []
+    for measurement in document.measurements:
+        tried = {chain.family for chain in measurement.chains}
+        found += [r for family in (4, 6) if family in tried and (r := Reading(measurement, family)).own]
+    return found
 
 
 def _change(tries: list[Chain]) -> tuple[Observation, Observation] | None:
@@ -148,30 +158,37 @@ def _is_evidence(chain: Chain) -> bool:
     return observation is not None and observation.is_evidence
 
 
-def _most_common(words: Iterable[str]) -> str:
-    counted = Counter(words).most_common(1)
-    return counted[0][0] if counted else ""
+def failures(chains: Iterable[Chain]) -> list[Observation]:
+    """How these failed, for a reason on the path or at the peer."""
+    return [o for chain in chains if _is_evidence(chain) and (o := failure_of(chain)) is not None]
+
+
+def most_common(words: Sequence[str]) -> str:
+    """The word that is there most often, the first of several; "" for none."""
+    return Counter(words).most_common(1)[0][0] if words else ""
 
 
 def identity_shown(chain: Chain) -> bool:
     """Whether the peer of this chain proved to be who the target names (web PKI, pinned root or key)."""
-    return proof(chain) is not None or any(
-        isinstance(o.facts, TlsFacts | QuicFacts) and o.facts.identity in ("verified", "pinned")
+    return any(
+        o.facts.identity in ("verified", "pinned") if isinstance(o.facts, _CERTIFIED) else _proves(o)
         for o in chain.observations
     )
 
 
 def proof(chain: Chain) -> Observation | None:
     """The observation in which the peer of this chain proved itself by the service's own protocol."""
-    return next(
-        (o for o in chain.observations if isinstance(o.facts, Proof) and o.facts.identity == "proved"), None
-    )
+    return next(filter(_proves, chain.observations), None)
+
+
+def _proves(observation: Observation) -> bool:
+    return isinstance(observation.facts, Proof) and observation.facts.identity == "proved"
 
 
 def leaf(chain: Chain) -> str:
     """The digest of the certificate that the peer of this chain showed."""
     for observation in chain.observations:
-        if isinstance(observation.facts, TlsFacts | QuicFacts) and observation.facts.chain:
+        if isinstance(observation.facts, _CERTIFIED) and observation.facts.chain:
             return observation.facts.chain[0].sha256
     return ""
 
@@ -179,7 +196,7 @@ def leaf(chain: Chain) -> str:
 def issuer(chain: Chain) -> str:
     """Who signed that certificate, by name."""
     for observation in chain.observations:
-        if isinstance(observation.facts, TlsFacts | QuicFacts) and observation.facts.chain:
+        if isinstance(observation.facts, _CERTIFIED) and observation.facts.chain:
             return observation.facts.chain[-1].issuer
     return ""
 
@@ -214,127 +231,6 @@ def is_slow_start(observation: Observation) -> bool:
     """Whether packets of this observation had to be sent again."""
     if observation.step == "tcp":  # where the kernel does not tell, a SYN is sent again after a second
         return observation.tcp.retransmits > 0 if observation.tcp is not None else observation.seconds > 0.95
-    if isinstance(observation.facts, StunFacts | TurnFacts):
+    if isinstance(observation.facts, _RESENT):
         return observation.facts.transmissions > 1
     return False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """How the controls of one kind fared."""
-
-    alive: int = 0  # controls that answered at least once
-    total: int = 0
-    tries: int = 0  # tries at those that are alive
-    failures: int = 0  # and how many of them failed
-    evidence: tuple[int, ...] = ()
-
-    @property
-    def good(self) -> bool:
-        """At least half of the controls answer, and those that do answer four times in five."""
-        return self.alive > 0 and 2 * self.alive >= self.total and 5 * self.failures <= self.tries
-
-    @property
-    def dead(self) -> bool:
-        """Controls were asked and none answered."""
-        return self.total > 0 and self.alive == 0
-
-
-class Controls:
-    """The controls of a run, asked by step, family, port and class."""
-
-    def __init__(self, document: Document) -> None:
-        self.measurements = [m for m in document.measurements if m.purpose == "control" and not m.service]
-        self._readings: dict[tuple[int, tuple[str, ...]], list[Reading]] = {}
-
-    def readings(self, family: int, *, roles: tuple[str, ...] = ("control", "load")) -> list[Reading]:
-        """One reading per control that was tried over this family."""
-        if (family, roles) not in self._readings:
-            readings = [Reading(m, family) for m in self.measurements if m.role in roles]
-            self._readings[family, roles] = [reading for reading in readings if reading.own]
-        return self._readings[family, roles]
-
-    def health(
-        self,
-        step: str,
-        family: int,
-        *,
-        ports: tuple[int, ...] = (),
-        classes: tuple[str, ...] = (),
-        not_port: int = -1,
-    ) -> Health:
-        """How this step fared at the controls that reached it."""
-        alive = total = tries = failures = 0
-        evidence: list[int] = []
-        for reading in self.readings(family):
-            if (ports and reading.port not in ports) or reading.port == not_port:
-                continue
-            if classes and reading.measurement.control_class not in classes:
-                continue
-            seen = [o for chain in reading.own if (o := at_step(chain, step)) is not None]
-            seen = [o for o in seen if o.failure is None or o.is_evidence]
-            if not seen:
-                continue
-            good = sum(map(worked, seen))
-            total += 1
-            evidence.append(seen[-1].id)
-            if good:
-                alive += 1
-                tries += len(seen)
-                failures += len(seen) - good
-        return Health(alive=alive, total=total, tries=tries, failures=failures, evidence=tuple(evidence[:6]))
-
-    def of_kind(self, step: str, family: int, port: int) -> Health:
-        """The controls nearest to a target: the same step on the same port, else the same step."""
-        same_port = self.health(step, family, ports=(port,))
-        if same_port.alive:
-            return same_port
-        anywhere = self.health(step, family, not_port=53 if port != 53 else -1)
-        instead = _INSTEAD.get(step)
-        if instead and not anywhere.total:
-            return self.of_kind(instead, family, port)
-        return anywhere
-
-    def silent_port(self, step: str, family: int, port: int) -> Health | None:
-        """The health of the controls on this port, if all are silent there while others answer elsewhere."""
-        here = self.health(step, family, ports=(port,))
-        elsewhere = self.health(step, family, not_port=port)
-        beyond_dns = [
-            r for r in self.readings(family) if r.port not in (53, port) and r.passed(*OWN) and r.is_udp
-        ]
-        # One server may have given up a port; two have not.
-        return here if here.dead and here.total >= 2 and elsewhere.alive and beyond_dns else None
-
-    def udp_refusals_arrive(self, family: int) -> bool:
-        """Whether a closed UDP port of a control was refused: routers here let ICMP errors through."""
-        closed = self.readings(family, roles=("closed",))
-        return any(
-            o.failure is not None and o.failure.kind is Kind.REFUSED for r in closed for o in r.failures
-        )
-
-    def speeds(self, *classes: str) -> list[float]:
-        """Bytes per second of the load controls' bodies, as far as this machine took them in time; of all classes
-        without one.
-        """
-        found = []
-        for reading in (r for family in (4, 6) for r in self.readings(family, roles=("load",))):
-            if classes and reading.measurement.control_class not in classes:
-                continue
-            for chain in reading.tries(*OWN):
-                observation = at_step(chain, "http")
-                if observation is None or 4 * observation.late > observation.seconds:
-                    continue
-                facts = observation.facts
-                if isinstance(facts, HttpFacts) and facts.body_bytes > 8192 and facts.body_seconds > 0:
-                    found.append(facts.body_bytes / facts.body_seconds)
-        return found
-
-    def clock_offsets(self) -> list[float]:
-        """How far our clock is ahead of the Date headers of controls, in seconds."""
-        return [
-            o.facts.clock_ahead
-            for m in self.measurements
-            for chain in m.chains
-            for o in chain.observations
-            if isinstance(o.facts, HttpFacts) and o.facts.clock_ahead is not None
-        ]

@@ -25,8 +25,11 @@ class _Frozen(msgspec.StructMeta):
         return super().__new__(mcs, name, bases, namespace, **config)
 
 
-class Record(msgspec.Struct, metaclass=_Frozen):
-    """Something that lands in a result file."""
+class Record(msgspec.Struct, metaclass=_Frozen, gc=False):
+    """Something that lands in a result file.
+
+    Made at once and of its parts, it is in no cycle that Python's collector would have to look for.
+    """
 
 
 class Setting(msgspec.Struct, metaclass=_Frozen, forbid_unknown_fields=True):

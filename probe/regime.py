@@ -6,21 +6,23 @@ A regime other than `normal` explains failures, and so takes away the right to s
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import median
 
+from probe.controls import Controls
 from probe.failure import Kind
 from probe.model import Chain, Document, Observation, Regime
+from probe.once import once
 from probe.reading import (
     OWN,
-    Controls,
     Reading,
     at_step,
     failure_of,
     identity_shown,
     is_slow_start,
+    is_untrusted,
     issuer,
     leaf,
+    readings,
     round_trip,
     shows_any_name,
 )
@@ -40,33 +42,43 @@ class Network:
 
     document: Document
 
-    @cached_property
+    @once
+    def tried(self) -> list[Reading]:
+        """All readings of the run, services' too."""
+        return readings(self.document)
+
+    @once
     def controls(self) -> Controls:
         """The controls."""
-        return Controls(self.document)
+        return Controls(self.document, self.tried)
 
-    @cached_property
+    @once
     def readings(self) -> list[Reading]:
         """All control readings, both families, portal canaries too."""
         roles = ("control", "load", "portal")
         return [reading for family in (4, 6) for reading in self.controls.readings(family, roles=roles)]
 
-    @cached_property
+    @once
     def chains(self) -> list[Chain]:
         """The controls' own tries."""
         return [chain for reading in self.readings for chain in reading.tries(*OWN)]
 
-    @cached_property
+    @once
     def names(self) -> dict[str, Resolution]:
         """What resolvers said."""
         return resolutions(self.document)
 
-    @cached_property
+    @once
     def resolver(self) -> Resolver:
         """What the machine's own resolver is worth."""
         return resolver(self.document, self.names)
 
-    @cached_property
+    @once
+    def only_home_answers(self) -> bool:
+        """Domestic controls answer, and of three foreign ones or more none does."""
+        return len(self.asked(*FOREIGN)) >= 3 and not self.alive(*FOREIGN) and bool(self.alive("domestic"))
+
+    @once
     def applying(self) -> "list[RegimeRule]":
         """The regimes that apply, the decisive one first."""
         return regimes(self)
@@ -76,12 +88,10 @@ class Network:
         return [
             chain
             for chain in self.chains
-            if (o := failure_of(chain)) is not None
-            and o.failure is not None
-            and o.failure.kind is Kind.UNTRUSTED
-            and o.failure.code in codes
+            if is_untrusted(chain) and (o := failure_of(chain)) and o.failure and o.failure.code in codes
         ]
 
+    @once
     def genuine(self) -> list[Chain]:
         """Control tries over TCP whose peer proved its name. A portal or inspector may leave QUIC alone."""
         return [chain for chain in self.chains if at_step(chain, "tls") and identity_shown(chain)]
@@ -136,7 +146,7 @@ def _canary_is_wrong(network: Network) -> bool:
             for o in r.failures
         )
     ]
-    return bool(wrong) and not _right_canaries(network) and not network.genuine()
+    return bool(wrong) and not _right_canaries(network) and not network.genuine
 
 
 def _right_canaries(network: Network) -> list[Reading]:
@@ -148,7 +158,7 @@ def _one_face_for_all(network: Network) -> bool:
     strangers = network.untrusted("name_mismatch", "self_signed", "unknown_issuer")
     faces = {leaf(chain) for chain in strangers}
     hosts = {chain.host for chain in strangers}
-    return len(hosts) >= 2 and len(faces) == 1 and not network.genuine() and not _right_canaries(network)
+    return len(hosts) >= 2 and len(faces) == 1 and not network.genuine and not _right_canaries(network)
 
 
 def _one_address_for_all(network: Network) -> bool:
@@ -158,12 +168,12 @@ def _one_address_for_all(network: Network) -> bool:
     }
     said = [network.names[h].system_ips for h in control_hosts if h in network.names]
     told = [frozenset(ips) for ips in said if ips]
-    return len(told) >= 4 and len(set(told)) == 1 and not network.genuine()
+    return len(told) >= 4 and len(set(told)) == 1 and not network.genuine
 
 
 def _dates_are_wrong(network: Network) -> bool:
     late = {chain.host for chain in network.untrusted("expired", "not_yet_valid")}
-    genuine = {chain.host for chain in network.genuine()}
+    genuine = {chain.host for chain in network.genuine}
     offsets = network.controls.clock_offsets()
     skewed = bool(offsets) and abs(median(offsets)) > _DAY
     return (len(late) >= 2 and len(late) > len(genuine)) or (skewed and bool(late))
@@ -172,7 +182,7 @@ def _dates_are_wrong(network: Network) -> bool:
 def _strangers_sign_all(network: Network) -> bool:
     strangers = network.untrusted("unknown_issuer", "self_signed", "invalid")
     hosts = {chain.host for chain in strangers}
-    genuine = {chain.host for chain in network.genuine()}
+    genuine = {chain.host for chain in network.genuine}
     return len(hosts) >= 2 and len(hosts) > len(genuine) and len({issuer(c) for c in strangers}) <= 2
 
 
@@ -183,7 +193,7 @@ def _inspector_is_trusted(network: Network) -> bool:
     does not, and the same issuer stands behind both.
     """
     believed: dict[str, set[str]] = defaultdict(set)
-    for chain in network.genuine():
+    for chain in network.genuine:
         believed[issuer(chain)].add(chain.host)
     strangers = {
         issuer(chain)
@@ -194,15 +204,10 @@ def _inspector_is_trusted(network: Network) -> bool:
     return any(len(believed[one]) >= 2 for one in strangers if one)
 
 
-def _only_home_answers(network: Network) -> bool:
-    foreign = network.asked(*FOREIGN)
-    return len(foreign) >= 3 and not network.alive(*FOREIGN) and bool(network.alive("domestic"))
-
-
 def _udp_is_dead(network: Network) -> bool:
     udp = [r for r in network.readings if r.is_udp and r.port != 53]
     answered = [r for r in udp if r.passed(*OWN) or r.passed("classic")]
-    return len(udp) >= 2 and not answered and bool(network.genuine() or _tcp_works(network))
+    return len(udp) >= 2 and not answered and bool(network.genuine or _tcp_works(network))
 
 
 def _tcp_works(network: Network) -> bool:
@@ -218,7 +223,7 @@ def _outside_is_slow(network: Network) -> bool:
 
 
 def _too_poor(network: Network) -> bool:
-    if _only_home_answers(network):  # what does not answer was not lost on a bad line
+    if network.only_home_answers:  # what does not answer was not lost on a bad line
         return False
     families = [network.controls.health("tcp", family) for family in (4, 6)]
     sick = [h for h in families if h.total >= 2 and h.alive and not h.good]
@@ -283,7 +288,7 @@ REGIMES: tuple[RegimeRule, ...] = (
     ),
     RegimeRule(
         regime="allowlist",
-        when=_only_home_answers,
+        when=lambda n: n.only_home_answers,
         steady=True,
         because="only listed or domestic addresses answer; nothing foreign does, whatever the service",
     ),

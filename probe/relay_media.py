@@ -10,14 +10,13 @@ from probe.plan import Leg
 from probe.steps import LoopFacts, ReflectorLoopFacts
 
 TRIES = 3  # of media that suffers: a poor moment passes
+_RELAYED = (ReflectorLoopFacts, LoopFacts)
 _LIMITED = ("policed", "shaped", "thinned")
 
 
 def directions(chain: Chain) -> dict[str, list[tuple[str, Direction]]]:
     """Both ways of a chain's media, each with its stages; empty where it did not come so far."""
-    facts = next(
-        (o.facts for o in chain.observations if isinstance(o.facts, ReflectorLoopFacts | LoopFacts)), None
-    )
+    facts = next((o.facts for o in chain.observations if isinstance(o.facts, _RELAYED)), None)
     if facts is None or not facts.stages:
         return {}
     ups = [(stage.profile, stage.up) for stage in facts.stages if stage.up is not None]

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from probe.model import Document, Lookup, Observation
+from probe.once import once
 from probe.record import is_address
 from probe.steps import DnsFacts
 
@@ -22,17 +22,17 @@ class Resolution:
     others: dict[str, Observation] = field(default_factory=dict)
     encrypted: frozenset[str] = frozenset()  # those of the others that nobody on the way can answer for
 
-    @cached_property
+    @once
     def system_ips(self) -> set[str]:
         """The addresses the machine's own resolver gave."""
         return addresses_in(self.system)
 
-    @cached_property
+    @once
     def other_ips(self) -> set[str]:
         """The addresses anybody else gave."""
         return {ip for observation in self.others.values() for ip in addresses_in(observation)}
 
-    @cached_property
+    @once
     def true_ips(self) -> set[str]:
         """What is nearest to the truth: what encrypted resolvers gave, else what any other gave."""
         private = [o for resolver, o in self.others.items() if resolver in self.encrypted]
@@ -44,6 +44,7 @@ class Resolution:
         seen = [o for o in (self.system, *self.others.values()) if o is not None]
         return len(seen) >= 2 and all(is_denied(observation) for observation in seen)
 
+    @once
     def injected(self) -> tuple[int, ...]:
         """Look-ups in which more answers came that contradict each other than questions were sent.
 
@@ -74,9 +75,9 @@ def resolutions(document: Document) -> dict[str, Resolution]:
     return {
         name: Resolution(
             host=name,
-            system=said.get(SYSTEM),
+            system=said.pop(SYSTEM, None),
             tries=tries.get(name, 0),
-            others={resolver: o for resolver, o in said.items() if resolver != SYSTEM},
+            others=said,
             encrypted=encrypted,
         )
         for name, said in by_name.items()

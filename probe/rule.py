@@ -35,19 +35,27 @@ class Rule:
     mechanism: str = ""
     because: str
 
-    def words(self, case: Case) -> dict[str, str]:
-        """What the placeholders stand for in this case."""
-        kind, change = case.reading.kind, case.reading.change
-        more = call_contrast.words(case) if call_contrast.is_test_call(case) else {}
-        more |= relay_contrast.words(case) if relay_contrast.is_relayed(case) else {}
-        return more | {
-            "step": case.reading.step or "tcp",
-            "action": ACTION.get(kind, "failed") if kind else "failed",
-            "code": contrast.failure_code(case),
-            "port": str(case.reading.port),
-            "until": f"{change[0].at:%H:%M:%S}" if change else "",
-            "since": f"{change[1].at:%H:%M:%S}" if change else "",
-        }
+    def said(self, case: Case) -> tuple[str, str]:
+        """Its mechanism and its reason in this case."""
+        if "{" not in self.mechanism + self.because:
+            return self.mechanism, self.because
+        words = _words(case)
+        return self.mechanism.format(**words), self.because.format(**words)
+
+
+def _words(case: Case) -> dict[str, str]:
+    """What the placeholders stand for in this case."""
+    kind, change = case.reading.kind, case.reading.change
+    more = call_contrast.words(case) if call_contrast.is_test_call(case) else {}
+    more |= relay_contrast.words(case) if relay_contrast.is_relayed(case) else {}
+    return more | {
+        "step": case.reading.step or "tcp",
+        "action": ACTION.get(kind, "failed") if kind else "failed",
+        "code": contrast.failure_code(case),
+        "port": str(case.reading.port),
+        "until": f"{change[0].at:%H:%M:%S}" if change else "",
+        "since": f"{change[1].at:%H:%M:%S}" if change else "",
+    }
 
 
 def step(*names: str) -> Condition:

@@ -15,6 +15,7 @@ from probe.contrast import SILENCE, Case
 from probe.failure import Kind
 from probe.proof_rules import IMPOSTOR_RULES, PROOF_RULES
 from probe.reading import OWN, identity_shown
+from probe.relay_contrast import is_relayed
 from probe.relay_rules import RELAY_RULES
 from probe.rule import Rule, all_of, any_of, fails, kind, not_, step
 
@@ -329,10 +330,13 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-# All of CALL_RULES ask for a test call, so for what is none they need not be asked.
+# All of CALL_RULES ask for a test call, and all of RELAY_RULES for media through a relay: for what is none they need
+# not be asked.
 _NOT_OF_CALLS = tuple(rule for rule in RULES if rule not in CALL_RULES)
+_OF_ALL = tuple(rule for rule in _NOT_OF_CALLS if rule not in RELAY_RULES)
 
 
 def decide(case: Case) -> Rule:
     """The first rule that matches; the last one always does."""
-    return next(rule for rule in (RULES if is_test_call(case) else _NOT_OF_CALLS) if rule.when(case))
+    table = RULES if is_test_call(case) else _NOT_OF_CALLS if is_relayed(case) else _OF_ALL
+    return next(rule for rule in table if rule.when(case))

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from probe.failure import Kind
 from probe.model import Chain, Document, Observation
 from probe.plan import is_bogon
@@ -13,8 +15,7 @@ from probe.resolution import SYSTEM, Resolution, addresses_in, is_denied
 _CUT = (Kind.TIMEOUT, Kind.SILENT, Kind.RESET, Kind.CLOSED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tampering:
+class Tampering(msgspec.Struct, frozen=True, kw_only=True):
     """How the machine's own resolver, or the path to another, was found to lie."""
 
     mechanism: str
@@ -111,7 +112,7 @@ def resolver(document: Document, names: dict[str, Resolution]) -> Resolver:
         well=len(told) >= 2,
         steady=len(told) >= 3 and not any(_was_slow(names[h]) for h in hosts if h in names),
         public=sum(not all(is_bogon(ip, ()) for ip in ips) for ips in told) >= 2,
-        injections=sum(len(resolution.injected()) for resolution in names.values()),
+        injections=sum(len(resolution.injected) for resolution in names.values()),
         false=frozenset(_proved_false(document, names) | _shared(document, names)),
     )
 
@@ -173,7 +174,7 @@ def tampering(resolution: Resolution, chains: Sequence[Chain], system: Resolver)
             because="the addresses of the machine's own resolver are not the service's; those of other resolvers are",
             evidence=resolution.evidence + ids(false),
         )
-    injected = resolution.injected()
+    injected = resolution.injected
     if injected and system.injections >= 2:
         return Tampering(
             mechanism="dns.injected",
@@ -196,10 +197,11 @@ def tampering(resolution: Resolution, chains: Sequence[Chain], system: Resolver)
 
 def _only_mine(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
     """Own tries at addresses that the system gave and nobody who is believed more."""
+    believed = resolution.true_ips
     return [
         c
         for c in chains
-        if c.variant in OWN and SYSTEM in c.said_by and c.ip not in resolution.true_ips | {None}
+        if c.variant in OWN and SYSTEM in c.said_by and c.ip is not None and c.ip not in believed
     ]
 
 
@@ -211,6 +213,8 @@ def _false_tries(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]
     """
     false: list[Chain] = []
     only_mine = _only_mine(resolution, chains)
+    if not only_mine:
+        return false
     for family in (4, 6):
         mine = [chain for chain in only_mine if chain.family == family]
         if not mine:
@@ -257,8 +261,9 @@ def _differs_by_transport(resolution: Resolution, family: int) -> bool:
 def _leads_nowhere(resolution: Resolution, chains: Sequence[Chain]) -> list[Chain]:
     """All own tries at the system's addresses failed, twice or more, and others' addresses work."""
     system = [c for c in chains if c.variant in OWN and SYSTEM in c.said_by]
+    if len(system) < 2 or system != _only_mine(resolution, chains):
+        return []
     families = {chain.family for chain in system}
     theirs = [c for c in chains if c.variant in OWN and c.family in families and c.ip in resolution.true_ips]
     works = [c for c in theirs if failure_of(c) is None]
-    alone = len(system) >= 2 and system == _only_mine(resolution, chains)
-    return system if alone and works and all(failure_of(chain) for chain in system) else []
+    return system if works and all(failure_of(chain) for chain in system) else []

@@ -7,7 +7,9 @@ takes back every statement about a service that the network's own condition expl
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from probe import rules
 from probe.contrast import Case
@@ -32,8 +34,7 @@ _CALLED = {"call"}  # groups in which the call itself is the thing, and not a li
 _SAD: tuple[State, ...] = ("blocked", "likely_blocked", "degraded", "unreachable")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Conclusion:
+class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """What is concluded of a target, a group, or a purpose over one family."""
 
     state: State
@@ -70,10 +71,12 @@ class _Court:
         document = network.document
         self.document, self.regimes = document, regimes
         self.controls, self.names = network.controls, network.names
-        self.by_family = {
-            family: [r for m in document.measurements if (r := Reading(m, family)).own] for family in (4, 6)
-        }
-        self.read = {(id(r.measurement), r.family): r for rs in self.by_family.values() for r in rs}
+        self.by_family: dict[int, list[Reading]] = defaultdict(list)
+        self.by_service: dict[tuple[int, str], list[Reading]] = defaultdict(list)
+        for reading in network.tried:
+            self.by_family[reading.family].append(reading)
+            self.by_service[reading.family, reading.measurement.service].append(reading)
+        self.read = {(id(r.measurement), r.family): r for r in network.tried}
         self.resolver = network.resolver
 
     def service(self, measurements: Sequence[Measurement]) -> dict[str, Verdict]:
@@ -121,6 +124,8 @@ class _Court:
                 groups[measurement.group].append(conclusion)
                 if measurement.vital:
                     vital.add(measurement.group)
+        if not groups:
+            return Conclusion(state="not_tested", rule="none.tried")
         judged = {name: _group(c) for name, c in groups.items()}
         alike = {m.group for m in measurements if m.at == "far-end" and m.group in judged} - _CALLED
         # A far end that could not be tested with takes nothing from what the service's own machines showed.
@@ -148,22 +153,18 @@ class _Court:
         case = Case(
             reading=reading,
             controls=self.controls,
-            service=[
-                r
-                for r in self.by_family[reading.family]
-                if r.measurement.service == reading.measurement.service
-            ],
+            service=self.by_service[reading.family, reading.measurement.service],
             everything=self.by_family[reading.family],
             document=self.document,
         )
         rule = rules.decide(case)
-        words = rule.words(case)
+        mechanism, because = rule.said(case)
         own = reading.passed(*OWN) if rule.state == "reachable" else reading.tries(*OWN)
         conclusion = Conclusion(
             state=rule.state,
-            mechanism=rule.mechanism.format(**words),
+            mechanism=mechanism,
             rule=rule.id,
-            because=rule.because.format(**words),
+            because=because,
             evidence=ids(own) + _beside(rule.state, case),
             identity=_identity(reading) if rule.state == "reachable" else None,
             udp=reading.is_udp,
@@ -281,8 +282,6 @@ def _group(members: list[Conclusion]) -> Conclusion:
 
 
 def _groups_together(groups: dict[str, Conclusion], vital: set[str]) -> Conclusion:
-    if not groups:
-        return Conclusion(state="not_tested", rule="none.tried")
     conclusions = list(groups.values())
     cut_vital = _first(
         [c for name, c in groups.items() if name in vital], "blocked", "unreachable", "inconclusive"

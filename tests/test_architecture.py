@@ -22,18 +22,18 @@ ORDER = (
     "mtproto", "tls_link", "http_link", "websocket_link", "stun_message", "webrtc", "toml_file", "http_server",
     "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
-    "reading", "resolution", "tampering", "contrast", "call_limits", "call_contrast", "relay_contrast",
-    "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime", "findings", "verdict",
-    "watch", "pulse", "siblings",
+    "once", "reading", "controls", "resolution", "tampering", "contrast", "call_limits", "call_contrast",
+    "relay_contrast", "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime",
+    "findings", "verdict", "watch", "pulse", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "rounds", "measure", "store", "home",
     "words", "durable", "lock", "consent", "countries", "upload", "net", "session", "collector", "schedule",
     "doctor", "analysis", "demo", "cli", "__main__",
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
-    "call_follow_up", "relay_media", "reading", "resolution", "tampering", "contrast", "call_limits",
-    "call_contrast", "relay_contrast", "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules",
-    "rules", "regime", "findings", "verdict", "stun_message", "hello",
+    "call_follow_up", "relay_media", "once", "reading", "controls", "resolution", "tampering", "contrast",
+    "call_limits", "call_contrast", "relay_contrast", "proof_contrast", "rule", "call_rules", "relay_rules",
+    "proof_rules", "rules", "regime", "findings", "verdict", "stun_message", "hello",
 )  # fmt: skip
 
 

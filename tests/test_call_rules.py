@@ -14,7 +14,8 @@ from probe.contrast import Case
 from probe.failure import Failure, Kind
 from probe.far_end.client import Heartbeat
 from probe.model import Chain, Document, Measurement, Verdict
-from probe.reading import Controls, Reading
+from probe.reading import Reading
+from probe.regime import Network
 from probe.steps import CallFacts, HttpFacts, MediaFacts
 from probe.verdict import judge
 from tests import call_networks as nets
@@ -621,7 +622,13 @@ def test_no_rule_of_calls_speaks_of_what_is_no_test_call(line: type[Line]) -> No
     for at, spoken in (("far-end", True), ("endpoint", False)):
         readings = [Reading(msgspec.structs.replace(m, at=at), 4) for m in tests]
         cases = [
-            Case(reading=one, controls=Controls(doc), service=readings, everything=readings, document=doc)
+            Case(
+                reading=one,
+                controls=Network(doc).controls,
+                service=readings,
+                everything=readings,
+                document=doc,
+            )
             for one in readings
         ]
         assert all(any(rule.when(case) for rule in CALL_RULES) == spoken for case in cases)

@@ -5,11 +5,15 @@ import random
 import pytest
 
 from probe import relay_media
+from probe.contrast import Case
 from probe.failure import Kind
 from probe.far_end.talk import StageFacts
 from probe.media.quality import Passage, direction
 from probe.model import Chain, Measurement, Verdict
 from probe.plan import Address, Leg
+from probe.reading import Reading
+from probe.regime import Network
+from probe.relay_rules import RELAY_RULES
 from probe.steps import ReflectorLoop, ReflectorLoopFacts, StunFacts
 from probe.steps.stun import StunAnswer
 from probe.verdict import judge
@@ -100,6 +104,25 @@ def test_one_good_try_among_bad_ones_is_no_filter() -> None:
 
 def test_a_lossy_line_is_an_excuse() -> None:
     assert said(*(looped(way(0.5, seed=n), way(0.0)) for n in range(3)), lossy=True).state == "inconclusive"
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.5])
+def test_no_rule_of_relays_speaks_of_what_is_no_media_through_one(lost: float) -> None:
+    """The table leaves them out for everything else."""
+    relayed = [looped(way(lost, seed=n), way(0.0)) for n in range(3)]
+    plain = [chain(saw("stun", Kind.SILENT if lost else None), port=596) for _ in range(3)]
+    for chains, speaks in ((relayed, lost > 0), (plain, False)):
+        doc = document(measured(*chains, service="telegram", purpose="calls"))
+        network = Network(doc)
+        case = Case(
+            reading=Reading(doc.measurements[0], 4),
+            controls=network.controls,
+            service=network.tried,
+            everything=network.tried,
+            document=doc,
+        )
+        assert case.reading.own
+        assert any(rule.when(case) for rule in RELAY_RULES) == speaks
 
 
 def test_what_suffers_is_tried_three_times_and_what_does_not_once() -> None:

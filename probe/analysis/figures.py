@@ -20,6 +20,7 @@ from probe.steps import (
 )
 
 _MEDIA = (CallFacts, MediaFacts, ReflectorLoopFacts, LoopFacts)
+_ANSWERED = (StunFacts, TurnFacts, ReflectorFacts, EchoFacts)
 
 
 class Figures(NamedTuple):
@@ -31,27 +32,28 @@ class Figures(NamedTuple):
     loss_down: float | None = None
 
 
+_NOTHING = Figures()
+
+
 def of_observation(observation: Observation) -> Figures:
     """The figures of one step: the round trip where the step shows one, and the loss of a call or flow."""
     facts = observation.facts
     if isinstance(facts, _MEDIA):
         return _of_stages(facts.stages)
-    if isinstance(facts, StunFacts | TurnFacts | ReflectorFacts | EchoFacts):
-        return Figures(rtt_ms=_ms(facts.rtt))
-    return Figures(rtt_ms=_ms(round_trip(observation)))
+    trip = facts.rtt if isinstance(facts, _ANSWERED) else round_trip(observation)
+    return Figures(rtt_ms=_ms(trip)) if trip is not None else _NOTHING
 
 
 def of_purpose(measurements: Iterable[Measurement]) -> Figures:
     """The figures of everything that was tested for one purpose: medians, and the loss of all its flows together."""
     chains = [c for m in measurements for c in m.chains if c.variant in OWN and c.observations]
-    seen = [of_observation(o) for c in chains for o in c.observations]
-    stages = [
-        s for c in chains for o in c.observations if isinstance(o.facts, _MEDIA) for s in o.facts.stages
-    ]
-    media = _of_stages(stages)
+    if not chains:
+        return _NOTHING
+    seen = [o for c in chains for o in c.observations]
+    media = _of_stages([s for o in seen if isinstance(o.facts, _MEDIA) for s in o.facts.stages])
     return Figures(
         setup_s=_middle(_setup(chain) for chain in chains if failure_of(chain) is None),
-        rtt_ms=media.rtt_ms if media.rtt_ms is not None else _middle(one.rtt_ms for one in seen),
+        rtt_ms=media.rtt_ms if media.rtt_ms is not None else _middle(of_observation(o).rtt_ms for o in seen),
         loss_up=media.loss_up,
         loss_down=media.loss_down,
     )
@@ -69,6 +71,8 @@ def _setup(chain: Chain) -> float:
 
 
 def _of_stages(stages: Sequence[StageFacts]) -> Figures:
+    if not stages:
+        return _NOTHING
     trips = [stage.rtt.median for stage in stages if stage.rtt is not None]
     return Figures(
         rtt_ms=_ms(_middle(trips)),

@@ -5,18 +5,18 @@ the run was made stands beside them.
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import msgspec
-
 from probe.analysis.columns import MeasurementRow, ObservationRow, Place, Rows, RunRow, VerdictRow
 from probe.analysis.figures import Figures, of_observation, of_purpose
-from probe.model import Chain, Document, Judgement, Lookup, Measurement, Observation, Verdict
-from probe.reading import OWN, Reading
+from probe.model import Chain, Document, Judgement, Measurement, Observation, Verdict
+from probe.reading import OWN, failure_of, failures, most_common
 from probe.resolution import resolutions
 from probe.verdict import judge
 
+_EPOCH, _EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)  # noqa: DTZ001
 _FIRST, _LAST = datetime(2000, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - both UTC
 _MAX, _BYTES = 2**32 - 1, 2**48
 _NONE = Figures()
@@ -104,7 +104,6 @@ def _run(place: Place, document: Document, judgement: Judgement, source: str) ->
 
 
 def _measurements(place: Place, document: Document) -> Iterator[MeasurementRow]:
-    denied = _denied(document)
     for measurement in document.measurements:
         own = [c for c in measurement.chains if c.variant in OWN and c.observations]
         endpoints: dict[tuple[str, str, int, int], list[Chain]] = {}
@@ -113,6 +112,7 @@ def _measurements(place: Place, document: Document) -> Iterator[MeasurementRow]:
         for endpoint, chains in endpoints.items():
             yield _endpoint(place, measurement, endpoint, chains)
         if not own and measurement.service and measurement.ended == "complete":
+            denied = _denied(document)
             yield _endpoint(place, measurement, ("", "", 0, 0), [])._replace(nameless=True, denied=denied)
 
 
@@ -120,9 +120,9 @@ def _endpoint(
     place: Place, measurement: Measurement, endpoint: tuple[str, str, int, int], chains: list[Chain]
 ) -> MeasurementRow:
     host, ip, port, family = endpoint
-    reading = Reading(msgspec.structs.replace(measurement, chains=tuple(chains)), family)
-    passed = len(reading.passed(*OWN))
-    failure = reading.failures[0].failure if reading.failures else None
+    passed = sum(failure_of(chain) is None for chain in chains)
+    failed = failures(chains)
+    failure = failed[0].failure if failed else None
     return MeasurementRow(
         place,
         service=_text(measurement.service),
@@ -135,8 +135,8 @@ def _endpoint(
         ip=_text(ip),
         port=_number(port),
         family=family,
-        outcome="works" if passed else "fails" if reading.failures else "nothing",
-        step=_text(reading.step),
+        outcome="works" if passed else "fails" if failed else "nothing",
+        step=_text(most_common([o.step for o in failed])),
         failure=failure.kind if failure else "",
         code=_text(failure.code) if failure else "",
         tries=len(chains),
@@ -154,56 +154,50 @@ def _denied(document: Document) -> bool:
 
 def _observations(place: Place, document: Document) -> Iterator[ObservationRow]:
     for lookup in document.lookups:
+        asked = ("", "", "", "", _text(lookup.resolver), _text(lookup.name), "", 0, 0)
         for observation in lookup.observations:
-            yield _observation(place, observation, lookup=lookup)
+            yield _observation(place, asked, observation)
     for measurement in document.measurements:
+        whose = (_text(measurement.service), _text(measurement.target), measurement.purpose)
         for chain in measurement.chains:
+            there = (_text(chain.host), _text(chain.ip or ""), _number(chain.port), chain.family)
+            tried = (*whose, chain.variant, "", *there)
             for observation in chain.observations:
-                yield _observation(place, observation, measurement=measurement, chain=chain)
+                yield _observation(place, tried, observation)
 
 
 def _observation(
-    place: Place,
-    observation: Observation,
-    *,
-    lookup: Lookup | None = None,
-    measurement: Measurement | None = None,
-    chain: Chain | None = None,
+    place: Place, what: tuple[str, str, str, str, str, str, str, int, int], observation: Observation
 ) -> ObservationRow:
+    """One row; `what` are the columns from the service to the family."""
     figures = of_observation(observation)
     failure = observation.failure
-    return ObservationRow(
+    return ObservationRow(  # by position: names take twice the time, and most rows are of this kind
         place,
-        service=_text(measurement.service) if measurement else "",
-        target=_text(measurement.target) if measurement else "",
-        purpose=measurement.purpose if measurement else "",
-        variant=chain.variant if chain else "",
-        resolver=_text(lookup.resolver) if lookup else "",
-        host=_text(lookup.name if lookup else chain.host if chain else ""),
-        ip=_text(chain.ip or "") if chain else "",
-        port=_number(chain.port) if chain else 0,
-        family=chain.family if chain else 0,
-        observation=_number(observation.id),
-        step=_text(observation.step),
-        at=_naive(observation.at),
-        seconds=observation.seconds,
-        sent=_number(observation.sent, most=_BYTES),
-        received=_number(observation.received, most=_BYTES),
-        failure=failure.kind if failure else "",
-        code=_text(failure.code) if failure else "",
-        rtt_ms=figures.rtt_ms,
-        loss_up=figures.loss_up,
-        loss_down=figures.loss_down,
+        *what,
+        _number(observation.id),
+        _text(observation.step),
+        _naive(observation.at),
+        observation.seconds,
+        _number(observation.sent, most=_BYTES),
+        _number(observation.received, most=_BYTES),
+        failure.kind if failure else "",
+        _text(failure.code) if failure else "",
+        figures.rtt_ms,
+        figures.loss_up,
+        figures.loss_down,
     )
 
 
 def _verdicts(place: Place, document: Document, judgement: Judgement) -> Iterator[VerdictRow]:
     stored = document.judgement
+    tested: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
+    for measurement in document.measurements:
+        tested[measurement.service, measurement.purpose].append(measurement)
     for service, verdicts in judgement.services.items():
         for purpose, verdict in verdicts.items():
-            tested = [m for m in document.measurements if (m.service, m.purpose) == (service, purpose)]
             then = stored.services.get(service, {}).get(purpose) if stored else None
-            figures = of_purpose(tested)
+            figures = of_purpose(tested[service, purpose])
             common = (place, _text(service), purpose, judgement, stored)
             yield _verdict(*common, verdict, then, figures=figures)
             for family in ("4", "6"):
@@ -251,9 +245,8 @@ def _verdict(
 
 
 def _naive(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        return at
-    return at.astimezone(UTC).replace(tzinfo=None)
+    # Ten times as fast as astimezone and replace.
+    return at if at.tzinfo is None else _EPOCH + (at - _EPOCH_UTC)
 
 
 def _text(text: str) -> str:
