@@ -9,18 +9,41 @@ import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from probe.analysis.columns import TABLE_KEY, TABLES, VERSION, VERSION_KEY, Row, Rows, schema
+from probe.analysis.columns import TABLE_KEY, TABLES, VERSION, VERSION_KEY, Place, Row, Rows, schema
 from probe.analysis.lines import LeftOut
 from probe.model import State
 
 _STATES = frozenset(get_args(State))
 _AT_ONCE = 100_000  # rows that are held before they are written
+
+
+class _Held:
+    """Rows of one table until they are written: what all rows of a run have in common is held once."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._places: list[Place] = []
+        self._counts: list[int] = []
+
+    def add(self, place: Place, rows: Sequence[Row]) -> None:
+        self.rows += rows
+        self._places.append(place)
+        self._counts.append(len(rows))
+
+    def table(self, name: str) -> pa.Table:
+        shape = schema(name)
+        common, own = zip(*self._places, strict=True), list(zip(*self.rows, strict=True))[1:]
+        which = pa.array([n for n, count in enumerate(self._counts) for _ in range(count)], pa.int32())
+        place, rest = shape.types[: len(Place._fields)], shape.types[len(Place._fields) :]
+        columns = [pa.array(column, kind).take(which) for column, kind in zip(common, place, strict=True)]
+        columns += [pa.array(column, kind) for column, kind in zip(own, rest, strict=True)]
+        return pa.Table.from_arrays(columns, schema=shape)
 
 
 class Writer:
@@ -29,7 +52,7 @@ class Writer:
     def __init__(self, folder: Path, *, known: Iterable[str] = (), part: str = "") -> None:
         """`known` are runs that are kept elsewhere already; `part` begins the names of files that may be replaced."""
         self._folder, self._part, self._parts = folder, part, 0
-        self._held: dict[tuple[str, str], list[Sequence[Any]]] = defaultdict(list)
+        self._held: dict[tuple[str, str], _Held] = defaultdict(_Held)
         self._count = 0
         self._seen = set(known)
 
@@ -42,7 +65,7 @@ class Writer:
         month = f"{rows.run.place.started:%Y-%m}"
         made: tuple[Sequence[Row], ...] = ([rows.run], rows.measurements, rows.observations, rows.verdicts)
         for table, ones in zip(TABLES, made, strict=True):
-            self._held[table, month] += [(*row.place, *row[1:]) for row in ones]
+            self._held[table, month].add(rows.run.place, ones)
             self._count += len(ones)
         if self._count >= _AT_ONCE:
             self.flush()
@@ -53,11 +76,8 @@ class Writer:
         part = f"{self._part}-{self._parts:03}" if self._part else secrets.token_hex(8)
         self._parts += 1
         for (table, month), held in self._held.items():
-            if held:
-                shape = schema(table)
-                columns = zip(zip(*held, strict=True), shape.types, strict=True)
-                made = pa.Table.from_arrays([pa.array(*column) for column in columns], schema=shape)
-                write(made, self._folder / table / f"month={month}" / f"{part}.parquet")
+            if held.rows:
+                write(held.table(table), self._folder / table / f"month={month}" / f"{part}.parquet")
         self._held.clear()
         self._count = 0
 
@@ -66,7 +86,8 @@ def write(table: pa.Table, path: Path) -> None:
     """Write one file, under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{secrets.token_hex(4)}.tmp")  # a task may be done twice at the same time
-    pq.write_table(table, unfinished, compression="zstd")
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    pq.write_table(table, unfinished, compression="zstd", use_dictionary=texts)  # numbers hardly repeat
     os.replace(unfinished, path)
 
 

@@ -1,5 +1,6 @@
 """From paths to rows: what is read, what is counted once, and what is left out."""
 
+import gc
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,8 +82,23 @@ def test_many_files_are_read_by_several_processes_alike(
     assert runs(gather([tmp_path / "in"], tmp_path / "rows")) == names
 
 
-def test_a_run_that_was_withdrawn_counts_no_more_wherever_it_still_stands(tmp_path: Path) -> None:
+def test_python_collects_again_when_documents_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "in", run(answering()))
+    gather([tmp_path / "in"], tmp_path / "rows")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        gather([tmp_path / "in"], tmp_path / "file" / "rows")
+
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_was_withdrawn_counts_no_more_wherever_it_still_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
     """The lines of a real collector: two runs in a sealed segment, and in the open one the wish that one be gone."""
+    if processes > 1:
+        monkeypatch.setattr("probe.analysis.sources._MUCH", 1)
     kept, gone, blank = (run(answering(), run=name * 16) for name in "abc")
     (tmp_path / "in").mkdir()
     sealed = b"".join(
