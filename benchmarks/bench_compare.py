@@ -6,6 +6,7 @@ while ours settles verdicts between networks, counts units, says since when, and
     python benchmarks/bench_compare.py                                  ten million observations, 100,000 documents
     python benchmarks/bench_compare.py --observations 1e6 --documents 2000
     python benchmarks/bench_compare.py --growth                        1, 10, 100 million; 2 GB of disk, no documents
+    python benchmarks/bench_compare.py --observations 0                100,000 documents and no more
     python benchmarks/bench_compare.py --claims --documents 0            what claims cost beside the matrix
 
 polars and pandas are measured where they are installed: `pip install polars pandas`.
@@ -18,8 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from priority import ahead
+from runs import document
 
 from probe.analysis import parquet, rolling
 from probe.analysis.columns import TABLES, schema
-from probe.model import Chain, Document, End, Lookup, Measurement, Observation, Run, Vantage
-from probe.steps import DnsFacts, HttpFacts, TcpFacts
-from probe.steps.dns import Answer
 
 MATRIX_SECONDS, MATRIX_BYTES = 3.0, 1e9
 DOCUMENTS, DOCUMENT_SECONDS = 100_000, 60.0
@@ -217,86 +217,27 @@ def matrix(observations: int, *, claims: bool = False) -> bool:
     return kept or observations != 10_000_000
 
 
-def document(number: int) -> Document:
-    """About 20 kB: four services with a follow-up or two, six controls, their look-ups."""
-    ids = iter(range(1, 10_000))
-
-    def seen(step: str, facts: Any) -> Observation:
-        return Observation(
-            id=next(ids),
-            step=step,
-            at=BEGAN,
-            seconds=0.031,
-            sent=517,
-            received=4096,
-            source_port=40001,
-            facts=facts,
-        )
-
-    def way(host: str, ip: str) -> Chain:
-        http = HttpFacts(
-            version="2",
-            status=200,
-            first_byte=0.1,
-            body_bytes=4096,
-            body_seconds=0.01,
-            body_complete=True,
-            body_sha256="0" * 64,
-            server="nginx",
-        )
-        steps = (seen("tcp", TcpFacts(connect=0.031)), seen("http", http))
-        return Chain(
-            variant="target",
-            host=host,
-            port=443,
-            ip=ip,
-            family=4,
-            said_by=("system", "google-udp", "quad9-tls"),
-            observations=steps,
-        )
-
-    def lookup(host: str, ip: str, resolver: str) -> Lookup:
-        facts = DnsFacts(name=host, type="A+AAAA", answer=Answer(rcode="NOERROR", records=(ip,)))
-        return Lookup(resolver=resolver, name=host, type="A+AAAA", observations=(seen("dns", facts),))
-
-    hosts = [(f"host{n}.example.org", f"5.5.{n}.5") for n in range(26)]
-    measured = [
-        Measurement(
-            service="" if n < 6 else f"service{n % 4}", target=f"t{n}", purpose="control" if n < 6 else "messaging",
-            group=f"g{n}", role="control" if n < 6 else "", control_class="foreign-large" if n < 6 else "",
-            vital=n > 6, chains=(way(*where),),
-        )
-        for n, where in enumerate(hosts)
-    ]  # fmt: skip
-    return Document(
-        run=Run(
-            format=1, id=f"{number:016x}", software="callreach 0.1", started=BEGAN + timedelta(minutes=number),
-            vantage=Vantage(country="AA", asn=64500 + number % 50, as_name="Network", families={"4": True}),
-            catalogue="0" * 16,
-        ),
-        lookups=tuple(lookup(*where, one) for where in hosts[:8] for one in ("system", "google-udp", "quad9-tls")),
-        measurements=tuple(measured),
-        end=End(ended="complete", seconds=30.0, sent=100_000, received=400_000),
-    )  # fmt: skip
+def write(path: Path, numbers: range) -> None:
+    with path.open("wb") as file:
+        file.writelines(msgspec.json.encode(document(number)) + b"\n" for number in numbers)
 
 
-def segments(folder: Path, documents: int, files: int = 8) -> Iterator[Path]:
-    for part in range(files):
-        path = folder / f"{part}.jsonl"
-        with path.open("wb") as file:
-            for number in range(part, documents, files):
-                file.write(msgspec.json.encode(document(number)) + b"\n")
-        yield path
+def processor() -> float:
+    """Seconds of processor that this process and those it waited for have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def conversion(documents: int) -> bool:
+def conversion(documents: int, files: int = 8) -> bool:
     with tempfile.TemporaryDirectory() as folder:
-        paths = list(segments(Path(folder), documents))
+        paths = [Path(folder, f"{part}.jsonl") for part in range(files)]
+        with ProcessPoolExecutor() as pool:
+            list(pool.map(write, paths, [range(part, documents, files) for part in range(files)]))
         size = sum(path.stat().st_size for path in paths) / documents
         with ahead():
-            began = time.perf_counter()
+            began, before = time.perf_counter(), processor()
             done = rolling.add(paths, Path(folder, "rows"))
-            seconds = time.perf_counter() - began
+            seconds, used = time.perf_counter() - began, processor() - before
         memory = max(
             resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
@@ -304,8 +245,8 @@ def conversion(documents: int) -> bool:
     rate = documents / seconds
     whole = DOCUMENTS / rate
     print(
-        f"{documents:,} documents of {size / 1000:.0f} kB to rows: {seconds:.1f} s, {rate:.0f}/s,"
-        f" {memory / 1000:.0f} MB resident at most in one process"
+        f"{documents:,} documents of {size / 1000:.1f} kB to rows: {seconds:.1f} s, {rate:.0f}/s,"
+        f" {1000 * used / documents:.2f} ms of processor each, {memory / 1000:.0f} MB resident at most in one process"
     )
     print(
         f"{DOCUMENTS:,} documents {'took' if documents == DOCUMENTS else 'would take at this rate'} {whole:.0f} s"
@@ -325,7 +266,7 @@ def main() -> None:
     given = said.parse_args()
     works: list[Callable[[], bool]] = [
         lambda: not given.documents or conversion(given.documents),
-        lambda: matrix(given.observations, claims=given.claims),
+        lambda: not given.observations or matrix(given.observations, claims=given.claims),
     ]
     if given.growth:
         works = [lambda size=size: matrix(size) for size in (10**6, 10**7, 10**8)]  # type: ignore[misc]
