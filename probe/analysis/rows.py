@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from probe.analysis.columns import MeasurementRow, ObservationRow, Place, Rows, RunRow, VerdictRow
 from probe.analysis.figures import Figures, of_observation, of_purpose
+from probe.failure import Failure, Kind
 from probe.model import Chain, Document, Judgement, Measurement, Observation, Verdict
 from probe.reading import OWN, failure_of, failures, most_common
 from probe.resolution import resolutions
@@ -20,6 +21,9 @@ _EPOCH, _EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)  # n
 _FIRST, _LAST = datetime(2000, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - both UTC
 _MAX, _BYTES = 2**32 - 1, 2**48
 _NONE = Figures()
+_MISSED = Failure(
+    kind=Kind.UNSUPPORTED, code="busy"
+)  # this machine did not listen: no failure of the network's
 _TEXT = 300  # characters of any text that comes from a file
 
 
@@ -171,7 +175,7 @@ def _observation(
 ) -> ObservationRow:
     """One row; `what` are the columns from the service to the family."""
     figures = of_observation(observation)
-    failure = observation.failure
+    failure = _MISSED if observation.was_missed else observation.failure
     return ObservationRow(  # by position: names take twice the time, and most rows are of this kind
         place,
         *what,

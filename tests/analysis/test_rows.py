@@ -115,6 +115,15 @@ def test_what_failed_on_our_side_says_nothing_of_an_endpoint() -> None:
     assert [row.outcome for row in made.measurements if row.service] == ["nothing"]
 
 
+def test_what_a_busy_machine_missed_is_no_failure_of_an_endpoint() -> None:
+    missed = chain(saw("tcp"), saw("tls", Kind.TIMEOUT, seconds=10.0, late=9.0))
+    made = rows(run(document(measured(missed))), "v")
+
+    (row,) = (row for row in made.measurements if row.service)
+    assert (row.outcome, row.failure) == ("nothing", "")
+    assert {(row.failure, row.code) for row in made.observations if row.failure} == {("unsupported", "busy")}
+
+
 def test_a_name_is_gone_only_if_all_who_were_asked_deny_it() -> None:
     def denied(*kinds: tuple[str, Kind]) -> bool:
         lookups = [
