@@ -309,10 +309,8 @@ def _vote_abroad(series: Series, stretch: Stretch) -> Literal["works", "fails", 
 
 def _mechanism(series: Series, stretch: Stretch) -> str:
     """What most of the failing units name; empty where they name nothing or disagree."""
-    named = [
-        name
-        for name, inside, impaired in zip(series.mechanism, stretch.inside, series.impaired, strict=False)
-        if inside and impaired and name
-    ]
+    if not len(series.mechanism):
+        return ""
+    named = [name for name in series.mechanism[stretch.inside & series.impaired] if name]
     (name, count), *_ = Counter(named).most_common(1) or [("", 0)]
     return name if 2 * count > len(named) else ""

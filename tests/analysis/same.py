@@ -27,7 +27,8 @@ def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
             "matrix": expressions.matrix(units),
             "reasons": expressions.reasons(chosen),
             "places": expressions.places(chosen),
-            "cells": expressions.cells(chosen),
+            "cells": expressions.cells(chosen, tables.run),
+            "names": expressions.names(chosen),
             "layers": expressions.layers(tables.observation, by="asn"),
             "versions": expressions.versions(tables.run),
             "weeks": expressions.history(units, "W"),
@@ -53,6 +54,8 @@ def _plain(value: Any) -> Any:
         return sorted(value) or None
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
+    if isinstance(value, str):
+        return "\n".join(sorted(value.splitlines()))
     if isinstance(value, Decimal):
         return int(value)
     return None if isinstance(value, float) and math.isnan(value) else value
