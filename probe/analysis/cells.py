@@ -1,5 +1,6 @@
 """Cells: what claims count. One vantage point on one network in one hour, for one service and purpose."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from probe.analysis import expressions
@@ -9,17 +10,38 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.expr.types import Table
 
-_AT_ONCE = 100_000  # rows
+_AT_ONCE = 500_000  # verdicts: engines hold what they group in memory
+_BATCH = 50_000  # rows
 
 
 def cells(verdicts: "Table", runs: "Table") -> "pa.Table":
     """The rows of `expressions.cells`. Each text is held once, for most are said of many cells."""
     import pyarrow as pa
 
-    batches = expressions.cells(verdicts, runs).to_pyarrow_batches(chunk_size=_AT_ONCE)
-    parts = [_coded(pa.Table.from_batches([batch])) for batch in batches]
-    whole = pa.concat_tables(parts) if parts else _coded(batches.schema.empty_table())
-    return whole.unify_dictionaries().combine_chunks()
+    parts = [
+        _coded(pa.Table.from_batches([batch]))
+        for some in _portions(verdicts)
+        for batch in expressions.cells(some, runs).to_pyarrow_batches(chunk_size=_BATCH)
+    ]
+    if not parts:
+        return expressions.cells(verdicts, runs).schema().to_pyarrow().empty_table()
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _portions(verdicts: "Table") -> Iterator["Table"]:
+    """Some services after the others, if there is more than can be asked about at once."""
+    rows = verdicts.group_by("service").agg(rows=verdicts.count()).to_pyarrow().to_pylist()
+    portions: list[list[str]] = []
+    size = 0
+    for row in sorted(rows, key=lambda row: str(row["service"])):
+        if not portions or size + row["rows"] > _AT_ONCE:
+            portions, size = [*portions, []], 0
+        portions[-1].append(row["service"])
+        size += row["rows"]
+    if len(portions) < 2:
+        yield verdicts
+    else:
+        yield from (verdicts.filter(verdicts.service.isin(services)) for services in portions)
 
 
 def names(verdicts: "Table") -> dict[tuple[str, int], str]:

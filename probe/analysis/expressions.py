@@ -211,20 +211,22 @@ def versions(runs: Table) -> Table:
 def cells(verdicts: Table, runs: Table) -> Table:
     """What claims count: one row per unit that allows a statement, with everything that the statistics ask of it.
 
-    access           "mobile" or "fixed", which are two networks, for filters tell them apart
-    hour             since the epoch
-    usable, failing  runs that allow a statement; those of them that do not get through; `degraded`, `blocked` by state
-    mechanisms       what runs named, one a line, however often
-    software         of the vantage point in that hour, if there is a run that says so
-    setup_s, ...     medians of the unit's runs
+    access      "mobile" or "fixed", which are two networks, for filters tell them apart
+    hour        since the epoch
+    failing     whether it does not get through in most of the runs that allow a statement
+    impaired    whether it fails in most of them, or works but is proven to be interfered with
+    proven      whether most of them hold an artefact or a contrast of their own
+    mechanisms  what runs named, one a line, however often
+    software    of the vantage point in that hour, if there is a run that says so
+    setup_s ... medians of the unit's runs
     """
     medians: dict[str, Any] = {name: _[name].median() for name in METRICS}
-    found = (
+    counted = (
         verdicts.mutate(access=ibis.ifelse(_.kind == "mobile", "mobile", "fixed"))
         .group_by("service", "purpose", "country", "asn", "access", "vantage", "hour")
         .agg(
             usable=_.count(where=_.state.isin(USABLE)),
-            failing=_.count(where=_.state.isin(CUT)),
+            cut=_.count(where=_.state.isin(CUT)),
             degraded=_.count(where=_.state == "degraded"),
             blocked=_.count(where=_.state == "blocked"),
             mechanisms=_.mechanism.nullif("").group_concat("\n"),
@@ -232,13 +234,16 @@ def cells(verdicts: Table, runs: Table) -> Table:
         )
         .filter(_.usable > 0)
     )
-    joined = found.left_join(versions(runs), ["vantage", "hour"])
-    return joined.select(
-        *(name for name in found.columns if name not in ("hour", "mechanisms")),
+    return counted.left_join(versions(runs), ["vantage", "hour"]).select(
+        "service", "purpose", "country", "asn", "access", "vantage",
         hour=(_.hour.epoch_seconds() / 3600).floor().cast("int64"),
+        failing=2 * _.cut > _.usable,
+        impaired=2 * (_.cut + _.degraded) > _.usable,
+        proven=2 * _.blocked > _.usable,
         mechanisms=_.mechanisms.fill_null(""),
         software=_.software.fill_null(""),
-    )
+        **{name: _[name] for name in METRICS},
+    )  # fmt: skip
 
 
 def names(verdicts: Table) -> Table:

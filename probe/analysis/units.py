@@ -22,6 +22,7 @@ _Columns: TypeAlias = dict[str, NDArray[Any]]
 METRICS: tuple[Metric, ...] = ("loss_up", "loss_down", "rtt_ms", "setup_s")
 LEAST_OTHERS = 5  # other services, before they say anything of a household's hour
 ALL_FAILS = 0.8
+_LARGEST = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,26 +66,45 @@ def to_time(hour: int) -> datetime:
 def all_series(cells: "pa.Table", names: Names) -> list[Series]:
     """Series in order of service, purpose and network, from what `expressions.cells` gives.
 
-    A unit fails if most of its usable runs do. One that fails without proof in an hour in which nearly
-    everything else failed there says nothing of a service, and is left out.
+    A unit that fails without proof in an hour in which nearly everything else failed there says nothing of a
+    service, and is left out.
     """
-    texts: dict[str, list[str]] = {}
-    columns: _Columns = {}
-    for name in ("service", "purpose", "country", "access", "vantage", "software"):
-        columns[name], texts[name] = _ranked(cells[name])
-    columns |= {name: cells[name].to_numpy() for name in ("asn", "hour", *METRICS)}
-    columns |= _troubles(cells)
-    columns["mechanism"] = _mechanisms(cells["mechanisms"])
-    columns["place"] = _joint(columns["country"], columns["asn"], columns["access"])
-    columns = _taken(columns, ~_nothing_works(columns))
-    columns["version"] = _joint(columns["software"])
-    columns["series"] = _joint(columns["service"], columns["purpose"], columns["place"])
-    columns = _taken(columns, np.lexsort((columns["vantage"], columns["hour"], columns["series"])))
-    bounds = np.flatnonzero(np.diff(columns["series"], prepend=-1, append=-1))
-    return [
-        _series({name: column[start:end] for name, column in columns.items()}, texts, names)
-        for start, end in pairwise(bounds)
-    ]
+    ranked = {name: _ranked(cells[name]) for name in ("service", "purpose", "country", "access", "vantage")}
+    service, purpose, country, access, vantage = (ranks for ranks, _ in ranked.values())
+    hour, asn = cells["hour"].to_numpy(), cells["asn"].to_numpy()
+    place = _joint(country, asn, access)
+    line = _joint(place, vantage, hour - hour.min(initial=_LARGEST))
+    kept = np.delete(np.arange(len(hour)), _while_nothing_works(cells, line, service))
+    subject = _joint(service[kept], purpose[kept], place[kept])
+    order = np.lexsort((vantage[kept], hour[kept], subject))
+    subject, kept = subject[order], kept[order]
+    bounds = np.flatnonzero(np.diff(subject, prepend=-1, append=-1))
+    columns: _Columns = {
+        "hour": hour[kept],
+        "version": _joint(_ranked(cells["software"])[0][kept]),
+        "mechanism": _mechanisms(cells["mechanisms"])[kept],
+        **{name: cells[name].to_numpy()[kept] for name in ("failing", "impaired", "proven", *METRICS)},
+    }
+    vantage = vantage[kept]
+    made = []
+    for start, end in pairwise(bounds):
+        first = kept[start]
+        texts = {name: named[ranks[first]] for name, (ranks, named) in ranked.items()}
+        where = texts["country"], int(asn[first])
+        households, who = np.unique(vantage[start:end], return_inverse=True)
+        part = {name: column[start:end] for name, column in columns.items()}
+        made.append(
+            Series(
+                service=texts["service"],
+                purpose=texts["purpose"],
+                network=Network(*where, texts["access"], names.get(where) or network_name(where[1], "", "")),
+                households=tuple(ranked["vantage"][1][at] for at in households),
+                who=who,
+                metrics={name: part.pop(name) for name in METRICS},
+                **part,
+            )
+        )
+    return made
 
 
 def _ranked(column: "pa.ChunkedArray") -> tuple[Ints, list[str]]:
@@ -96,17 +116,6 @@ def _ranked(column: "pa.ChunkedArray") -> tuple[Ints, list[str]]:
     return ranks[coded.indices.to_numpy()], sorted(texts)
 
 
-def _troubles(cells: "pa.Table") -> dict[str, Bools]:
-    usable, failing, degraded, blocked = (
-        cells[name].to_numpy() for name in ("usable", "failing", "degraded", "blocked")
-    )
-    return {
-        "failing": 2 * failing > usable,
-        "impaired": 2 * (failing + degraded) > usable,
-        "proven": 2 * blocked > usable,
-    }
-
-
 def _mechanisms(column: "pa.ChunkedArray") -> NDArray[np.object_]:
     """The mechanism that most runs of a unit name; of several the last by name."""
     ranks, texts = _ranked(column)
@@ -116,42 +125,28 @@ def _mechanisms(column: "pa.ChunkedArray") -> NDArray[np.object_]:
 
 
 def _joint(*codes: Ints) -> Ints:
-    """One number for each combination, in their order."""
-    key = np.zeros(len(codes[0]), dtype=np.int64)
-    for code in codes:
-        key = np.unique(key * (int(code.max(initial=0)) + 1) + code, return_inverse=True)[1]
-    return key
+    """One number for each combination of what is not negative, in their order, from 0 without a gap."""
+    key = codes[0]
+    for code in codes[1:]:
+        many = int(code.max(initial=0)) + 1
+        if int(key.max(initial=0)) >= _LARGEST // many:
+            key = _joint(key)
+        key = key * many + code
+    most = int(key.max(initial=0))
+    if most > 4 * len(key):
+        return np.unique(key, return_inverse=True)[1]
+    there = np.zeros(most + 1, dtype=np.bool_)
+    there[key] = True
+    return (np.cumsum(there) - 1)[key]
 
 
-def _taken(columns: _Columns, which: Bools | Ints) -> _Columns:
-    return {name: column[which] for name, column in columns.items()}
-
-
-def _nothing_works(columns: _Columns) -> Bools:
-    """Units that fail without proof while nearly all of the household's other services fail in that hour."""
-    hour = np.unique(columns["hour"], return_inverse=True)[1]
-    line = _joint(columns["place"], columns["vantage"], hour)
-    own = _joint(line, columns["service"])
-    failing = columns["failing"]
+def _while_nothing_works(cells: "pa.Table", line: Ints, service: Ints) -> Ints:
+    """Units that fail without proof while nearly all of the household's other services fail in that hour (`line`)."""
+    failing = cells["failing"].to_numpy()
+    own = _joint(line, service)
+    asked = np.flatnonzero(failing & ~cells["proven"].to_numpy())
     tried, failed = (
-        np.bincount(line, weights=one)[line] - np.bincount(own, weights=one)[own]
-        for one in (np.ones(len(line)), failing)
+        np.bincount(line, which)[line[asked]] - np.bincount(own, which)[own[asked]]
+        for which in (None, failing)
     )
-    return failing & ~columns["proven"] & (tried >= LEAST_OTHERS) & (failed >= ALL_FAILS * tried)
-
-
-def _series(part: _Columns, texts: Mapping[str, list[str]], names: Names) -> Series:
-    service, purpose, country, access = (
-        texts[name][part[name][0]] for name in ("service", "purpose", "country", "access")
-    )
-    asn = int(part["asn"][0])
-    households, who = np.unique(part["vantage"], return_inverse=True)
-    return Series(
-        service=service,
-        purpose=purpose,
-        network=Network(country, asn, access, names.get((country, asn)) or network_name(asn, "", "")),
-        households=tuple(texts["vantage"][at] for at in households),
-        who=who,
-        **{name: part[name] for name in ("hour", "failing", "impaired", "proven", "version", "mechanism")},
-        metrics={name: part[name] for name in METRICS},
-    )
+    return asked[(tried >= LEAST_OTHERS) & (failed >= ALL_FAILS * tried)]

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from probe.analysis.claims import Claim
 from probe.analysis.claims import claims as claims_of
+from probe.analysis.expressions import CUT, FAILING
 
 FIRST = datetime(2026, 8, 1, tzinfo=UTC)
 SERVICES = ("telegram", "whatsapp", "signal", "viber", "discord", "zoom", "meet")
@@ -54,10 +55,9 @@ class Cell(NamedTuple):
     access: str
     vantage: str
     hour: datetime
-    usable: int
-    failing: int
-    degraded: int
-    blocked: int
+    failing: bool
+    impaired: bool
+    proven: bool
     mechanisms: str
     software: str = ""
     setup_s: float | None = None
@@ -103,10 +103,9 @@ def cell(what: What, state: str, **values: float) -> Cell:
         access="mobile" if what.net.kind == "mobile" else "fixed",
         vantage=what.household,
         hour=FIRST + timedelta(hours=what.hour),
-        usable=1,
-        failing=int(state in ("blocked", "likely_blocked", "unreachable", "down")),
-        degraded=int(state == "degraded"),
-        blocked=int(state == "blocked"),
+        failing=state in CUT,
+        impaired=state in FAILING,
+        proven=state == "blocked",
         mechanisms="stun.dropped.payload" if state == "blocked" else "",
     )
     return found._replace(**values)  # type: ignore[arg-type] # metrics
@@ -124,7 +123,13 @@ def claims(
         }
         for one in cells
     ]
-    kinds = {str: pa.string(), int: pa.int64(), datetime: pa.int64(), float | None: pa.float64()}
+    kinds = {
+        str: pa.string(),
+        bool: pa.bool_(),
+        int: pa.int64(),
+        datetime: pa.int64(),
+        float | None: pa.float64(),
+    }
     shape = pa.schema([(name, kinds[kind]) for name, kind in Cell.__annotations__.items()])
     names = {(row["country"], row["asn"]): f"Net {row['asn']}" for row in rows}
     return claims_of(pa.Table.from_pylist(rows, schema=shape), names)
