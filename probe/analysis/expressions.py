@@ -99,25 +99,22 @@ def reasons(verdicts: Table) -> Table:
 
 
 def places(verdicts: Table) -> Table:
-    """What is known of each key: name, countries, vantage points, runs, first and last hour."""
+    """What is known of each key: the name that most give, countries, vantage points, runs, first and last hour."""
     runs = verdicts.group_by("key", "run").agg(
         **{name: _[name].max() for name in ("as_name", "asn", "network", "country", "vantage", "hour")}
     )
-    return (
-        runs.group_by("key")
-        .agg(
-            as_name=_.as_name.max(),
-            asn=_.asn.max(),
-            asns=_.network.nunique(),
-            country=_.country.max(),
-            countries=_.country.nunique(),
-            vantages=_.vantage.nunique(),
-            runs=_.count(),
-            first=_.hour.min(),
-            last=_.hour.max(),
-        )
-        .order_by("key")
+    found = runs.group_by("key").agg(
+        asn=_.asn.max(),
+        asns=_.network.nunique(),
+        country=_.country.max(),
+        countries=_.country.nunique(),
+        vantages=_.vantage.nunique(),
+        runs=_.count(),
+        first=_.hour.min(),
+        last=_.hour.max(),
     )
+    named = found.left_join(_said_by_most(runs, "as_name", "key"), "key")
+    return named.select(*found.columns, as_name=_.as_name.fill_null("")).order_by("key")
 
 
 def layers(
@@ -213,9 +210,10 @@ def cells(verdicts: Table, runs: Table) -> Table:
 
     access      "mobile" or "fixed", which are two networks, for filters tell them apart
     hour        since the epoch
-    failing     whether it does not get through in most of the runs that allow a statement
-    impaired    whether it fails in most of them, or works but is proven to be interfered with
-    proven      whether most of them hold an artefact or a contrast of their own
+    failing     1 where it does not get through in most of the runs that allow a statement, else 0: batches of
+                ClickHouse's hold no booleans
+    impaired    1 where it fails in most of them, or works but is proven to be interfered with
+    proven      1 where most of them hold an artefact or a contrast of their own
     mechanisms  what runs named, one a line, however often
     software    of the vantage point in that hour, if there is a run that says so
     setup_s ... medians of the unit's runs
@@ -237,9 +235,9 @@ def cells(verdicts: Table, runs: Table) -> Table:
     return counted.left_join(versions(runs), ["vantage", "hour"]).select(
         "service", "purpose", "country", "asn", "access", "vantage",
         hour=(_.hour.epoch_seconds() / 3600).floor().cast("int64"),
-        failing=2 * _.cut > _.usable,
-        impaired=2 * (_.cut + _.degraded) > _.usable,
-        proven=2 * _.blocked > _.usable,
+        failing=(2 * _.cut > _.usable).cast("int8"),
+        impaired=(2 * (_.cut + _.degraded) > _.usable).cast("int8"),
+        proven=(2 * _.blocked > _.usable).cast("int8"),
         mechanisms=_.mechanisms.fill_null(""),
         software=_.software.fill_null(""),
         **{name: _[name] for name in METRICS},

@@ -57,7 +57,7 @@ class _Usual:
         for series in all_series:
             if series.metrics:
                 twins[series.network, series.purpose].append(series)
-            for metric in series.metrics:
+            for metric in (name for name in METRICS if name in series.metrics):
                 values = measured(series, metric)
                 seen = values[np.isfinite(values)]
                 if len(seen) >= LEAST_UNITS:

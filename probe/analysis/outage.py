@@ -150,7 +150,7 @@ def _numbered(names: Iterable[_Name]) -> dict[_Name, int]:
     return {name: at for at, name in enumerate(dict.fromkeys(names))}
 
 
-def _per_household(series: Series) -> tuple[NDArray[Any], Array]:
+def _per_household(series: Series) -> tuple[NDArray[Any], NDArray[Any]]:
     """How many units each household has, and how many of them fail."""
     many = len(series.households)
     return np.bincount(series.who, minlength=many), np.bincount(series.who, series.failing, minlength=many)

@@ -83,7 +83,8 @@ def all_series(cells: "pa.Table", names: Names) -> list[Series]:
         "hour": hour[kept],
         "version": _joint(_ranked(cells["software"])[0][kept]),
         "mechanism": _mechanisms(cells["mechanisms"])[kept],
-        **{name: cells[name].to_numpy()[kept] for name in ("failing", "impaired", "proven", *METRICS)},
+        **{name: cells[name].to_numpy()[kept] != 0 for name in ("failing", "impaired", "proven")},
+        **{name: cells[name].to_numpy()[kept] for name in METRICS},
     }
     vantage = vantage[kept]
     made = []
@@ -142,9 +143,9 @@ def _joint(*codes: Ints) -> Ints:
 
 def _while_nothing_works(cells: "pa.Table", line: Ints, service: Ints) -> Ints:
     """Units that fail without proof while nearly all of the household's other services fail in that hour (`line`)."""
-    failing = cells["failing"].to_numpy()
+    failing = cells["failing"].to_numpy() != 0
     own = _joint(line, service)
-    asked = np.flatnonzero(failing & ~cells["proven"].to_numpy())
+    asked = np.flatnonzero(failing & (cells["proven"].to_numpy() == 0))
     tried, failed = (
         np.bincount(line, which)[line[asked]] - np.bincount(own, which)[own[asked]]
         for which in (None, failing)

@@ -55,9 +55,9 @@ class Cell(NamedTuple):
     access: str
     vantage: str
     hour: datetime
-    failing: bool
-    impaired: bool
-    proven: bool
+    failing: int
+    impaired: int
+    proven: int
     mechanisms: str
     software: str = ""
     setup_s: float | None = None
@@ -103,9 +103,9 @@ def cell(what: What, state: str, **values: float) -> Cell:
         access="mobile" if what.net.kind == "mobile" else "fixed",
         vantage=what.household,
         hour=FIRST + timedelta(hours=what.hour),
-        failing=state in CUT,
-        impaired=state in FAILING,
-        proven=state == "blocked",
+        failing=int(state in CUT),
+        impaired=int(state in FAILING),
+        proven=int(state == "blocked"),
         mechanisms="stun.dropped.payload" if state == "blocked" else "",
     )
     return found._replace(**values)  # type: ignore[arg-type] # metrics

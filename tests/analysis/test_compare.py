@@ -172,7 +172,7 @@ def test_a_cell_is_what_most_of_its_runs_say_and_none_where_they_say_nothing() -
     tables = tabled([*docs, run(nothing, **A)], vantages=["one"] * 3 + ["other", "third"])
     (cell,) = (c for c in cells_of(tables) if (c["purpose"], c["asn"]) == ("messaging", 64500))
 
-    assert (cell["vantage"], cell["failing"], cell["impaired"], cell["proven"]) == ("one", True, True, False)
+    assert (cell["vantage"], cell["failing"], cell["impaired"], cell["proven"]) == ("one", 1, 1, 0)
     assert cell["mechanisms"] == "tcp.dropped.address\ntcp.dropped.address"
 
 
