@@ -31,7 +31,7 @@ class Elsewhere:
             self._of_service[subject].append(series)
             of_place[series.network[:3]].append(series)
             if enough(series):
-                self._shares[subject].append((series.network.country, float(series.failing.mean())))
+                self._shares[subject].append((series.network.country, _share(series)))
         self._households = {place: _Households(there) for place, there in of_place.items()}
         if all_series:
             self._households[EVERYWHERE[:3]] = _Households(all_series)
@@ -90,22 +90,48 @@ class Elsewhere:
         ]
 
     def is_down(self, series: Series, stretch: Stretch) -> bool:
-        """Whether it fails in this stretch in every country that has enough to say, in two or more.
-
-        Where most failures of a country are proven to be interference it is that country's doing.
-        """
-        parts: dict[str, list[tuple[Bools, Bools]]] = defaultdict(list)
-        households: dict[str, set[str]] = defaultdict(set)
+        """Whether it fails in this stretch in every country that has enough to say, in two or more."""
+        countries: dict[str, list[tuple[Series, Bools]]] = defaultdict(list)
         for one in self._of_service[series.service, series.purpose]:
             there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
-            parts[one.network.country].append((one.failing[there], one.proven[there]))
-            households[one.network.country] |= {one.households[at] for at in np.unique(one.who[there])}
-        verdicts = []
-        for country, units in parts.items():
-            failing, proven = (np.concatenate(arrays) for arrays in zip(*units, strict=True))
-            if failing.size >= LEAST_UNITS and len(households[country]) >= LEAST_HOUSEHOLDS:
-                verdicts.append(failing.mean() >= MOST and 2 * proven.sum() <= failing.sum())
+            countries[one.network.country].append((one, there))
+        verdicts = [by_itself for parts in countries.values() if (by_itself := _by_itself(parts)) is not None]
         return len(verdicts) > 1 and all(verdicts)
+
+
+def _by_itself(parts: Sequence[tuple[Series, Bools]]) -> bool | None:
+    """Whether it fails for most households of a country without proof, each with one vote; None: too few to say.
+
+    Where most for whom it fails hold proof of interference it is that country's doing.
+    """
+    of, failing, proven = tally(parts)
+    if of.sum() < LEAST_UNITS or len(of) < LEAST_HOUSEHOLDS:
+        return None
+    fails = failing / of >= MOST
+    held = fails & (2 * proven > failing)
+    return bool(2 * fails.sum() > len(fails) and 2 * held.sum() <= fails.sum())
+
+
+def tally(parts: Sequence[tuple[Series, Bools]]) -> tuple[Array, Array, Array]:
+    """How many of these units each household has, wherever it measured; how many fail, and with proof."""
+    index: dict[str, int] = {}
+    who = np.concatenate([
+        np.array([index.setdefault(name, len(index)) for name in one.households], np.int64)[one.who[there]]
+        for one, there in parts
+    ])  # fmt: skip
+    failing, proven = (
+        np.bincount(who, np.concatenate([getattr(one, name)[there] for one, there in parts]))
+        for name in ("failing", "proven")
+    )
+    of = np.bincount(who).astype(np.float64)
+    return of[of > 0], failing[of > 0], proven[of > 0]
+
+
+def _share(series: Series) -> float:
+    """What fails for the household in the middle, of those with a vote."""
+    of, failing = _per_household(series)
+    voters = of >= LEAST_OF_ONE
+    return median(failing[voters] / of[voters])
 
 
 class _Households:

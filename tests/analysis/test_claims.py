@@ -157,6 +157,45 @@ def test_e_a_service_that_is_gone_for_good_is_down_and_no_network_is_blamed() ->
     assert {d.about for c in found for d in c.against} == {"everywhere"}
 
 
+@pytest.mark.parametrize(("state", "households"), [("blocked", 2), ("reachable", 3)])
+def test_e_one_household_that_measures_much_does_not_make_an_outage_a_countrys_doing(
+    state: str, households: int
+) -> None:
+    """Neither by forged proofs, nor by saying that it works."""
+    forger = Net(91, "Y", households=households)
+    liar = forger.names()[0]
+    gone = month((*THREE, forger), telegram_calls(lambda _: True, "unreachable"))
+    forged = month(
+        [Net(91, "Y", households=1)], telegram_calls(lambda _: True, state), hours=range(0, day(29)), noise=0
+    )
+
+    found = claims([*(c for c in gone if c.vantage != liar), *forged])
+
+    assert [c.what for c in found if c.what not in CALM] == ["down"]
+
+
+def test_what_one_household_abroad_measures_much_is_not_what_fails_by_itself() -> None:
+    abroad = [Net(asn, "Y", households=3) for asn in (91, 92)]
+    half = telegram_calls(lambda what: what.net.asn == 1 and what.hour % 12 == 0, "unreachable")
+    noisy = {net.names()[0] for net in abroad}
+    calm = [c for c in month((*THREE, *abroad), half) if c.vantage not in noisy]
+    often = month(
+        [Net(net.asn, "Y", households=1) for net in abroad],
+        lambda what: (
+            "unreachable"
+            if what.service == "telegram" and what.purpose == "calls" and what.hour % 2
+            else "reachable"
+        ),
+        hours=range(0, day(29)),
+    )
+
+    assert (
+        trouble(claims([*calm, *often]))
+        == trouble(claims(calm))
+        == [("intermittent", "telegram", "calls", "X", ("Net 1",), 3)]
+    )
+
+
 def test_e_what_two_countries_are_proven_to_block_is_not_down() -> None:
     found = claims(month((Net(1), Net(91, "Y")), telegram_calls(lambda _: True)))
 
