@@ -184,6 +184,20 @@ def test_a_household_counts_once_an_hour_in_claims_however_often_it_measured() -
     assert (claim.numbers.of, claim.numbers.households) == (6, 2)
 
 
+def test_a_network_is_called_what_most_households_call_it_and_one_of_them_cannot_rename_it() -> None:
+    docs = [run(answering(), **A, started=hours(n)) for n in range(2)]
+    forged = [run(answering(), **A | {"as_name": "Zulu"}, started=hours(n)) for n in range(5)]
+    nameless = [run(answering(), **A | {"as_name": ""}, started=hours(n)) for n in range(3)]
+    tables = tabled(
+        [*docs, *forged, *nameless], vantages=["one", "two", *["liar"] * 5, "three", "four", "five"]
+    )
+    equal = tabled([docs[0], forged[0]], vantages=["one", "liar"])
+
+    for found, name in ((tables, "AS64500 Alpha"), (equal, "AS64500 Alpha"), (tabled(nameless), "AS64500")):
+        assert [column.name for column in compare(found, Ask()).columns] == [name]
+        assert {one for claim in claimed(found, Ask()) for one in claim.networks} == {name}
+
+
 def test_a_network_is_called_by_its_number_and_name_else_by_its_label() -> None:
     assert network_name(64500, "Alpha", "car") == "AS64500 Alpha"
     assert network_name(0, "", "car") == "car"
