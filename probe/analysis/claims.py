@@ -252,13 +252,16 @@ def _hours(hours: Sequence[tuple[int, int]]) -> Span:
 def _claim(draft: _Draft, share: Pooled) -> Claim:
     series, phases = draft.parts[0][0].series, [phase for _, phase in draft.parts]
     everywhere = draft.what == "down"
-    named = draft.among if everywhere else [standing for standing, _ in draft.parts]
+    # Of a service that is down every network is named, also those of one name in two countries.
+    named = [
+        name_of(one, draft.among) for one in (draft.among if everywhere else [s for s, _ in draft.parts])
+    ]
     return Claim(
         what=draft.what,
         service=series.service,
         purpose=series.purpose,
         country="" if everywhere else series.network.country,
-        networks=tuple(dict.fromkeys(name_of(one, draft.among) for one in named)),
+        networks=tuple(named if everywhere else dict.fromkeys(named)),
         of=sum(s.now.state != "insufficient" for s in draft.among),
         since=draft.since,
         until=draft.until,

@@ -134,11 +134,8 @@ def _impairment(series: Series, metric: Metric, usual: _Usual) -> Impairment | N
     p, values = 1.0, measured(series, metric)[known]
     if median(values) - usual.elsewhere(series, metric) >= margin:
         others = hours.others(series, metric, known)
-        p = (
-            _chance(who, voters, values, others, margin)
-            if not _drifts(values - others, series.hour[known])
-            else 1.0
-        )
+        if not _drifts(values - others, series.hour[known]):
+            p = _chance(who, voters, values, others, margin)
     if p == 1.0:
         return Impairment(metric, p, 0.0, Interval(0.0, 0.0), len(voters))
     found = shift(values, others)
