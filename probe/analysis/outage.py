@@ -119,11 +119,12 @@ def tally(parts: Sequence[tuple[Series, Bools]]) -> tuple[Array, Array, Array]:
         np.array([index.setdefault(name, len(index)) for name in one.households], np.int64)[one.who[there]]
         for one, there in parts
     ])  # fmt: skip
-    failing, proven = (
-        np.bincount(who, np.concatenate([getattr(one, name)[there] for one, there in parts]))
-        for name in ("failing", "proven")
+    of, failing, proven = (
+        np.bincount(who, np.concatenate(units)).astype(np.float64)
+        for units in zip(
+            *((there[there], one.failing[there], one.proven[there]) for one, there in parts), strict=True
+        )
     )
-    of = np.bincount(who).astype(np.float64)
     return of[of > 0], failing[of > 0], proven[of > 0]
 
 
