@@ -262,7 +262,7 @@ def main() -> None:
     said.add_argument(
         "--growth", action="store_true", help="compare 1, 10 and 100 million observations, and no more"
     )
-    said.add_argument("--claims", action="store_true", help="measure the claims too, which take minutes")
+    said.add_argument("--claims", action="store_true", help="measure the claims too")
     given = said.parse_args()
     works: list[Callable[[], bool]] = [
         lambda: not given.documents or conversion(given.documents),

@@ -1,80 +1,59 @@
-"""Cells: what the statistics count. One vantage point on one network in one hour, for one service and purpose."""
+"""Cells: what claims count. One vantage point on one network in one hour, for one service and purpose."""
 
-from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from probe.record import Record
+from probe.analysis import expressions
+from probe.analysis.units import network_name
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ibis.expr.types import Table
 
-
-class Cell(Record):
-    """One unit.
-
-    network     what the network is called, for people: "AS64500 Example", a label, or "unknown"
-    vantage     a pseudonym for who measured: of the key that signed, else of label and folder of the file
-    family      0: both together; 4 or 6
-    hour        its beginning, UTC
-    usable      runs that allow a statement; `failing` of them found it impaired or worse, `likely` likely_blocked
-    setup_s     seconds until a chain or call of its own was complete, one figure per run; rtt_ms in milliseconds
-    loss_up     share of the packets of its test calls and flows, one figure per run; loss_down the other way
-    """
-
-    service: str
-    purpose: str
-    asn: int
-    country: str
-    network: str
-    kind: str
-    family: int
-    label: str
-    vantage: str
-    hour: datetime
-    runs: int
-    failing: int
-    likely: int
-    usable: int
-    states: dict[str, int]
-    mechanisms: dict[str, int]
-    setup_s: tuple[float, ...] = ()
-    loss_up: tuple[float, ...] = ()
-    loss_down: tuple[float, ...] = ()
-    rtt_ms: tuple[float, ...] = ()
+_AT_ONCE = 500_000  # verdicts: engines hold what they group in memory
+_BATCH = 50_000  # rows
 
 
-def cells(verdicts: "Table") -> Iterator[Cell]:
-    """The cells of these verdicts, service by service and purpose by purpose; never all of them in memory."""
-    from probe.analysis import expressions
+def cells(verdicts: "Table", runs: "Table") -> "pa.Table":
+    """The rows of `expressions.cells`. Each text is held once, for most are said of many cells."""
+    import pyarrow as pa
 
-    for batch in expressions.cells(verdicts).to_pyarrow_batches(chunk_size=50_000):
-        yield from map(_cell, batch.to_pylist())
+    parts = [
+        _coded(pa.Table.from_batches([batch]))
+        for some in _portions(verdicts)
+        for batch in expressions.cells(some, runs).to_pyarrow_batches(chunk_size=_BATCH)
+    ]
+    if not parts:
+        return expressions.cells(verdicts, runs).schema().to_pyarrow().empty_table()
+    return pa.concat_tables(parts).unify_dictionaries()
 
 
-def network_name(asn: int, as_name: str, label: str) -> str:
-    """What a network is called."""
-    return f"AS{asn} {as_name}".strip() if asn else label or "unknown"
+def _portions(verdicts: "Table") -> Iterator["Table"]:
+    """Some services after the others, if there is more than can be asked about at once."""
+    rows = verdicts.group_by("service").agg(rows=verdicts.count()).to_pyarrow().to_pylist()
+    portions: list[list[str]] = []
+    size = 0
+    for row in sorted(rows, key=lambda row: str(row["service"])):
+        if not portions or size + row["rows"] > _AT_ONCE:
+            portions, size = [*portions, []], 0
+        portions[-1].append(row["service"])
+        size += row["rows"]
+    if len(portions) < 2:
+        yield verdicts
+    else:
+        yield from (verdicts.filter(verdicts.service.isin(services)) for services in portions)
 
 
-def _cell(row: dict[str, Any]) -> Cell:
-    # In batches an engine's own types come through: DuckDB adds up to decimals.
-    counts: dict[str, Any] = {
-        name: int(row[name]) for name in ("asn", "family", "runs", "usable", "failing", "likely")
-    }
-    figures: dict[str, Any] = {
-        name: tuple(sorted(row[name] or ())) for name in ("setup_s", "loss_up", "loss_down", "rtt_ms")
-    }
-    texts: dict[str, Any] = {
-        name: str(row[name]) for name in ("service", "purpose", "country", "kind", "label", "vantage")
-    }
-    return Cell(
-        **texts,
-        **counts,
-        network=network_name(row["asn"], row["as_name"], row["label"]),
-        hour=row["hour"].replace(tzinfo=UTC),
-        states=dict(Counter(row["states"])),
-        mechanisms=dict(Counter(row["mechanisms"] or ())),
-        **figures,
-    )
+def names(verdicts: "Table") -> dict[tuple[str, int], str]:
+    """What the networks of these cells are called, by country and AS."""
+    found = expressions.names(verdicts).to_pyarrow().to_pylist()
+    return {(row["country"], row["asn"]): network_name(row["asn"], row["name"], row["name"]) for row in found}
+
+
+def _coded(table: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    for at, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            table = table.set_column(at, field.name, table.column(at).dictionary_encode())
+    return table

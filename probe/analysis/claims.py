@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from itertools import pairwise, zip_longest
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from msgspec.structs import replace
-
-from probe.analysis.cells import Cell
 from probe.analysis.outage import EVERYWHERE
+from probe.analysis.pooling import Pooled, pooled
 from probe.analysis.standing import FIRM, Cause, Phase, Standing, standings
-from probe.analysis.statistics import Interval, fisher, pool
-from probe.analysis.units import Metric, Versions, all_series, to_time
+from probe.analysis.statistics import fisher
+from probe.analysis.units import Metric, Names, all_series, to_time
 from probe.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 What: TypeAlias = Literal[
     "fails", "works", "degraded", "intermittent", "differs", "began", "ended", "down", "insufficient"
@@ -85,13 +87,13 @@ class Claim(Record):
     against: tuple[Doubt, ...] = ()
 
 
-def claims(cells: Iterable[Cell], *, versions: Versions | None = None) -> list[Claim]:
+def claims(cells: "pa.Table", names: Names) -> list[Claim]:
     """Everything that may be said, by service and purpose; trouble before what works.
 
     Give it every cell there is, and pick services afterwards: how a household fares otherwise, and how a
     service fares abroad, are part of the evidence.
     """
-    return of_standings(standings(all_series(cells, versions=versions)))
+    return of_standings(standings(all_series(cells, names)))
 
 
 def of_standings(all_standings: Sequence[Standing]) -> list[Claim]:
@@ -99,7 +101,7 @@ def of_standings(all_standings: Sequence[Standing]) -> list[Claim]:
     grouped: dict[tuple[str, str], list[Standing]] = defaultdict(list)
     for one in all_standings:
         grouped[one.series.service, one.series.purpose].append(one)
-    made: list[Claim] = []
+    made: list[_Draft] = []
     for group in grouped.values():
         made += _down(group)
         group = [one for one in group if one.series.network != EVERYWHERE]
@@ -108,10 +110,30 @@ def of_standings(all_standings: Sequence[Standing]) -> list[Claim]:
             countries[one.series.network.country].append(one)
         for country in countries.values():
             made += _of_country(country)
-    return made
+    shares = pooled([draft.counts for draft in made])
+    return [_claim(draft, share) for draft, share in zip(made, shares, strict=True)]
 
 
-def _of_country(country: Sequence[Standing]) -> list[Claim]:
+@dataclass(frozen=True)
+class _Draft:
+    """A claim before its numbers: what is said of these phases, among everything that stands there."""
+
+    what: What
+    parts: Sequence[tuple[Standing, Phase]]
+    among: Sequence[Standing]
+    _: KW_ONLY
+    since: Span | None = None
+    until: Span | None = None
+    access: str = ""
+    against: tuple[Doubt, ...] = ()
+
+    @property
+    def counts(self) -> list[tuple[int, int]]:
+        """Failing and of, for each household of each network."""
+        return [pair for _, phase in self.parts for pair in phase.counts if pair[1]]
+
+
+def _of_country(country: Sequence[Standing]) -> list[_Draft]:
     made = []
     for state in TROUBLE:
         for firm in (True, False):
@@ -120,7 +142,7 @@ def _of_country(country: Sequence[Standing]) -> list[Claim]:
     made += _differs(country) + _events(country)
     for calm in _CALM:
         now = [s for s in country if s.now.state == calm]
-        made += [_claim(calm, [(s, s.now) for s in now], country, against=_doubts(now))] if now else []
+        made += [_Draft(calm, [(s, s.now) for s in now], country, against=_doubts(now))] if now else []
     return made
 
 
@@ -129,11 +151,11 @@ def _ours(phase: Phase) -> bool:
     return phase.state in TROUBLE and phase.cause != "fails everywhere"
 
 
-def _trouble(now: Sequence[Standing], country: Sequence[Standing]) -> Claim:
+def _trouble(now: Sequence[Standing], country: Sequence[Standing]) -> _Draft:
     works = sum(s.now.state == "works" for s in country)
     against = (*_doubts(now), *([Doubt(about="works_on", count=works)] if works else []))
     state: What = now[0].now.state
-    return _claim(
+    return _Draft(
         state, [(s, s.now) for s in now], country, since=_span([s.now for s in now]), against=against
     )
 
@@ -149,7 +171,7 @@ def _doubts(now: Sequence[Standing]) -> tuple[Doubt, ...]:
     return tuple(doubts)
 
 
-def _down(group: Sequence[Standing]) -> list[Claim]:
+def _down(group: Sequence[Standing]) -> list[_Draft]:
     """A service that fails in every country at once is down, and no network is blamed."""
     networks = [one for one in group if one.series.network != EVERYWHERE]
     made = []
@@ -157,14 +179,11 @@ def _down(group: Sequence[Standing]) -> list[Claim]:
         for phase, after in zip_longest(one.phases, one.phases[1:]):
             if phase.state == "fails" and phase.cause == "fails everywhere":
                 until = _hours([after.began]) if after and after.began else None
-                claim = _claim("down", [(one, phase)], networks, since=_span([phase]), until=until)
-                made.append(
-                    replace(claim, country="", networks=tuple(name_of(s, networks) for s in networks))
-                )
+                made.append(_Draft("down", [(one, phase)], networks, since=_span([phase]), until=until))
     return made
 
 
-def _differs(country: Sequence[Standing]) -> list[Claim]:
+def _differs(country: Sequence[Standing]) -> list[_Draft]:
     """Where it fails on every network of one access and on none of the other's, of two or more each."""
     for access, other in (("mobile", "fixed"), ("fixed", "mobile")):
         ours = [s for s in country if s.series.network.access == access and s.now.state != "insufficient"]
@@ -177,7 +196,7 @@ def _differs(country: Sequence[Standing]) -> list[Claim]:
         others, other_households = _votes(theirs)
         if fisher(fails, households, other_households - others, other_households) <= FIRM:
             parts = [(s, s.now) for s in ours]
-            return [_claim("differs", parts, country, access=access, since=_span([p for _, p in parts]))]
+            return [_Draft("differs", parts, country, access=access, since=_span([p for _, p in parts]))]
     return []
 
 
@@ -187,7 +206,7 @@ def _votes(some: Sequence[Standing]) -> tuple[int, int]:
     return households - sum(s.now.dissenting for s in some), households
 
 
-def _events(country: Sequence[Standing]) -> list[Claim]:
+def _events(country: Sequence[Standing]) -> list[_Draft]:
     """What began and what ended, once for all networks on which it did within a day."""
     began, ended = [], []
     for s in country:
@@ -199,11 +218,11 @@ def _events(country: Sequence[Standing]) -> list[Claim]:
     made = []
     for group in _together(began):
         parts = [(s, phase) for s, phase, _ in group]
-        made.append(_claim("began", parts, country, since=_hours([hours for *_, hours in group])))
+        made.append(_Draft("began", parts, country, since=_hours([hours for *_, hours in group])))
     for group in _together(ended):
         parts = [(s, phase) for s, phase, _ in group]
         since, until = _span([phase for _, phase in parts]), _hours([hours for *_, hours in group])
-        made.append(_claim("ended", parts, country, since=since, until=until))
+        made.append(_Draft("ended", parts, country, since=since, until=until))
     return made
 
 
@@ -230,32 +249,27 @@ def _hours(hours: Sequence[tuple[int, int]]) -> Span:
     return Span(after=to_time(min(h[0] for h in hours)), by=to_time(max(h[1] for h in hours)))
 
 
-def _claim(
-    what: What,
-    parts: Sequence[tuple[Standing, Phase]],
-    among: Sequence[Standing],
-    *,
-    since: Span | None = None,
-    until: Span | None = None,
-    access: str = "",
-    against: tuple[Doubt, ...] = (),
-) -> Claim:
-    series, phases = parts[0][0].series, [phase for _, phase in parts]
-    tested = what in TROUBLED
+def _claim(draft: _Draft, share: Pooled) -> Claim:
+    series, phases = draft.parts[0][0].series, [phase for _, phase in draft.parts]
+    everywhere = draft.what == "down"
+    # Of a service that is down every network is named, also those of one name in two countries.
+    named = [
+        name_of(one, draft.among) for one in (draft.among if everywhere else [s for s, _ in draft.parts])
+    ]
     return Claim(
-        what=what,
+        what=draft.what,
         service=series.service,
         purpose=series.purpose,
-        country=series.network.country,
-        networks=tuple(dict.fromkeys(name_of(s, among) for s, _ in parts)),
-        of=sum(s.now.state != "insufficient" for s in among),
-        since=since,
-        until=until,
-        sure=("firm" if all(p.firm for p in phases) else "tentative") if tested else "",
+        country="" if everywhere else series.network.country,
+        networks=tuple(named if everywhere else dict.fromkeys(named)),
+        of=sum(s.now.state != "insufficient" for s in draft.among),
+        since=draft.since,
+        until=draft.until,
+        sure=("firm" if all(p.firm for p in phases) else "tentative") if draft.what in TROUBLED else "",
         cause=_weakest(phases),
         mechanism=_common([p.mechanism for p in phases]),
-        access=access,
-        numbers=_numbers(phases),
+        access=draft.access,
+        numbers=_numbers(phases, share),
         excess=tuple(
             Excess(
                 metric=one.metric,
@@ -266,7 +280,7 @@ def _claim(
             for phase in phases
             if (one := phase.impairment)
         ),
-        against=against,
+        against=draft.against,
     )
 
 
@@ -295,16 +309,13 @@ def _common(mechanisms: Sequence[str]) -> str:
     return ".".join(shared)
 
 
-def _numbers(phases: Sequence[Phase]) -> Numbers:
-    counts = [pair for phase in phases for pair in phase.counts if pair[1]]
-    pooled = pool(*zip(*counts, strict=True))
-    interval: Interval = pooled.further()
+def _numbers(phases: Sequence[Phase], share: Pooled) -> Numbers:
     return Numbers(
         failing=int(sum(phase.failing for phase in phases)),
         of=int(sum(phase.of for phase in phases)),
         households=int(sum(phase.households for phase in phases)),
-        share=round(float(pooled.mean), 4),
-        low=round(float(interval.low), 4),
-        high=round(float(interval.high), 4),
+        share=round(share.mean, 4),
+        low=round(share.further.low, 4),
+        high=round(share.further.high, 4),
         p=float(max(phase.p for phase in phases)),
     )

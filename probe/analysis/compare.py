@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from probe.analysis import elsewhere, expressions
-from probe.analysis.cells import cells, network_name
+from probe.analysis.cells import cells, names
 from probe.analysis.claims import Claim, claims
 from probe.analysis.engine import Tables
 from probe.analysis.expressions import FAILING, STATES, By
 from probe.analysis.statistics import Interval, jeffreys_each
+from probe.analysis.units import network_name
 from probe.model import State, Verdict
 from probe.record import Record
 
@@ -157,11 +158,7 @@ def claimed(tables: Tables, ask: Ask) -> list[Claim]:
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
     with settled(tables) as asked:
         verdicts = expressions.chosen(elsewhere.supported(asked.verdict), by="asn", since=since)
-        versions = {
-            (row["vantage"], _utc(row["hour"])): row["software"]
-            for row in _rows(expressions.versions(tables.run))
-        }
-        found = claims(cells(verdicts), versions=versions)
+        found = claims(cells(verdicts, tables.run), names(verdicts))
     return [claim for claim in found if not ask.services or claim.service in ask.services]
 
 

@@ -12,6 +12,7 @@ import ibis
 from ibis import _
 from ibis.expr.types import StringValue, Table
 
+from probe.analysis.units import METRICS
 from probe.model import State
 
 By: TypeAlias = Literal["asn", "country", "label", "kind", "family", "day"]
@@ -24,6 +25,7 @@ FAILING: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "degra
 CUT: tuple[State, ...] = ("blocked", "likely_blocked", "unreachable", "down")
 USABLE: tuple[State, ...] = ("reachable", *FAILING)
 UNKNOWN = "unknown"
+_RANK = 10**9  # more vantage points than there are
 
 
 def chosen(verdicts: Table, *, by: By, services: Sequence[str] = (), since: datetime | None = None) -> Table:
@@ -97,25 +99,22 @@ def reasons(verdicts: Table) -> Table:
 
 
 def places(verdicts: Table) -> Table:
-    """What is known of each key: name, countries, vantage points, runs, first and last hour."""
+    """What is known of each key: the name that most give, countries, vantage points, runs, first and last hour."""
     runs = verdicts.group_by("key", "run").agg(
         **{name: _[name].max() for name in ("as_name", "asn", "network", "country", "vantage", "hour")}
     )
-    return (
-        runs.group_by("key")
-        .agg(
-            as_name=_.as_name.max(),
-            asn=_.asn.max(),
-            asns=_.network.nunique(),
-            country=_.country.max(),
-            countries=_.country.nunique(),
-            vantages=_.vantage.nunique(),
-            runs=_.count(),
-            first=_.hour.min(),
-            last=_.hour.max(),
-        )
-        .order_by("key")
+    found = runs.group_by("key").agg(
+        asn=_.asn.max(),
+        asns=_.network.nunique(),
+        country=_.country.max(),
+        countries=_.country.nunique(),
+        vantages=_.vantage.nunique(),
+        runs=_.count(),
+        first=_.hour.min(),
+        last=_.hour.max(),
     )
+    named = found.left_join(_said_by_most(runs, "as_name", "key"), "key")
+    return named.select(*found.columns, as_name=_.as_name.fill_null("")).order_by("key")
 
 
 def layers(
@@ -206,27 +205,59 @@ def versions(runs: Table) -> Table:
     )
 
 
-def cells(verdicts: Table) -> Table:
-    """One row per unit with everything that the statistics ask of it, ordered by service and purpose."""
-    lists: dict[str, Any] = {
-        name: _[name].collect(where=_[name].notnull())
-        for name in ("setup_s", "loss_up", "loss_down", "rtt_ms")
-    }
-    return (
-        verdicts.group_by("service", "purpose", "family", "network", "vantage", "hour")
+def cells(verdicts: Table, runs: Table) -> Table:
+    """What claims count: one row per unit that allows a statement, with everything that the statistics ask of it.
+
+    access      "mobile" or "fixed", which are two networks, for filters tell them apart
+    hour        since the epoch
+    failing     1 where it does not get through in most of the runs that allow a statement, else 0: batches of
+                ClickHouse's hold no booleans
+    impaired    1 where it fails in most of them, or works but is proven to be interfered with
+    proven      1 where most of them hold an artefact or a contrast of their own
+    mechanisms  what runs named, one a line, however often
+    software    of the vantage point in that hour, if there is a run that says so
+    setup_s ... medians of the unit's runs
+    """
+    medians: dict[str, Any] = {name: _[name].median() for name in METRICS}
+    counted = (
+        verdicts.mutate(access=ibis.ifelse(_.kind == "mobile", "mobile", "fixed"))
+        .group_by("service", "purpose", "country", "asn", "access", "vantage", "hour")
         .agg(
-            asn=_.asn.max(),
-            as_name=_.as_name.max(),
-            country=_.country.max(),
-            kind=_.kind.max(),
-            label=_.label.max(),
-            runs=_.count(),
-            usable=_.state.isin(USABLE).sum(),
-            failing=_.state.isin(CUT).sum(),
-            likely=(_.state == "likely_blocked").sum(),
-            states=_.state.collect(),
-            mechanisms=_.mechanism.collect(where=_.mechanism != ""),
-            **lists,
+            usable=_.count(where=_.state.isin(USABLE)),
+            cut=_.count(where=_.state.isin(CUT)),
+            degraded=_.count(where=_.state == "degraded"),
+            blocked=_.count(where=_.state == "blocked"),
+            mechanisms=_.mechanism.nullif("").group_concat("\n"),
+            **medians,
         )
-        .order_by("service", "purpose", "network", "vantage", "hour", "family")
+        .filter(_.usable > 0)
+    )
+    return counted.left_join(versions(runs), ["vantage", "hour"]).select(
+        "service", "purpose", "country", "asn", "access", "vantage",
+        hour=(_.hour.epoch_seconds() / 3600).floor().cast("int64"),
+        failing=(2 * _.cut > _.usable).cast("int8"),
+        impaired=(2 * (_.cut + _.degraded) > _.usable).cast("int8"),
+        proven=(2 * _.blocked > _.usable).cast("int8"),
+        mechanisms=_.mechanisms.fill_null(""),
+        software=_.software.fill_null(""),
+        **{name: _[name] for name in METRICS},
+    )  # fmt: skip
+
+
+def names(verdicts: Table) -> Table:
+    """What most vantage points call each network of `cells`: an operator by its name, else by their labels."""
+    named = verdicts.mutate(name=ibis.ifelse(_.asn > 0, _.as_name, _.label))
+    return _said_by_most(named, "name", "country", "asn")
+
+
+def _said_by_most(table: Table, text: str, *keys: str) -> Table:
+    """The text that most vantage points give, each with one vote; of several the smallest. Empty ones say nothing."""
+    said = table.filter(_[text] != "").group_by(*keys, text).agg(votes=_.vantage.nunique())
+    # The more say it, the smaller the number before it.
+    ranked = (_RANK - _.votes).cast("string").lpad(len(str(_RANK)), "0") + _[text]
+    return (
+        said.group_by(*keys)
+        .agg(best=ranked.min())
+        .mutate(**{text: _.best.substr(len(str(_RANK)))})
+        .drop("best")
     )

@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy import special
 
-from probe.analysis.statistics import Array, Interval, shift
-from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_UNITS, majority, without_any
-from probe.analysis.units import METRICS, Metric, Network, Series
+from probe.analysis.statistics import Array, Interval, Ints, median, partial_conjunction, shift
+from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_UNITS, majority
+from probe.analysis.units import METRICS, Bools, Metric, Network, Series
 
 # What is worth saying: five points of loss, a tenth of a second, twice as long to set up (in logarithms).
 MARGINS: Mapping[str, float] = {
@@ -44,71 +45,117 @@ def impairments(all_series: Sequence[Series]) -> list[list[Impairment]]:
     ]
 
 
+_Line: TypeAlias = tuple[Network, str]
+
+
 class _Usual:
-    """Medians by household and hour, and by network, of each purpose and metric."""
+    """What other services measured in the same hours of the same households, and other networks of the same service."""
 
     def __init__(self, all_series: Sequence[Series]) -> None:
-        self._by_hour: dict[tuple[Network, str, str, str, int], list[tuple[str, float]]] = defaultdict(list)
+        twins: dict[_Line, list[Series]] = defaultdict(list)
         self._by_network: dict[tuple[str, str, str], list[tuple[Network, float]]] = defaultdict(list)
         for series in all_series:
-            for metric in series.metrics:
+            if series.metrics:
+                twins[series.network, series.purpose].append(series)
+            for metric in (name for name in METRICS if name in series.metrics):
                 values = measured(series, metric)
-                seen = np.isfinite(values)
-                for at in np.flatnonzero(seen):
-                    household = series.households[series.who[at]]
-                    key = (series.network, series.purpose, metric, household, int(series.hour[at]))
-                    self._by_hour[key].append((series.service, float(values[at])))
-                if seen.sum() >= LEAST_UNITS:
-                    there = (series.network, float(np.median(values[seen])))
+                seen = values[np.isfinite(values)]
+                if len(seen) >= LEAST_UNITS:
+                    there = (series.network, median(seen))
                     self._by_network[series.service, series.purpose, metric].append(there)
+        self._hours = {line: _Hours(together) for line, together in twins.items()}
 
-    def others(self, series: Series, metric: str, household: str, hour: int) -> float:
-        """The median of the household's other services in this hour."""
-        found = self._by_hour[series.network, series.purpose, metric, household, hour]
-        return float(np.median([value for service, value in found if service != series.service] or [np.nan]))
+    def hours(self, series: Series) -> "_Hours":
+        """The hours of the households of this network."""
+        return self._hours[series.network, series.purpose]
 
-    def elsewhere(self, series: Series, metric: str) -> float:
+    def elsewhere(self, series: Series, metric: Metric) -> float:
         """The median of the other networks' medians of this service."""
         found = self._by_network[series.service, series.purpose, metric]
-        return float(np.median([value for network, value in found if network != series.network] or [np.nan]))
+        others = [value for network, value in found if network != series.network]
+        return median(np.array(others)) if others else np.nan
 
 
-def measured(series: Series, metric: str) -> Array:
+class _Hours:
+    """Everything that was measured of one purpose on one network, by household and hour."""
+
+    def __init__(self, twins: Sequence[Series]) -> None:
+        index = {
+            name: at for at, name in enumerate(dict.fromkeys(n for one in twins for n in one.households))
+        }
+        who = np.concatenate([np.array([index[name] for name in one.households])[one.who] for one in twins])
+        hour = np.concatenate([one.hour for one in twins])
+        found, joint = np.unique(who * (np.ptp(hour) + 1) + hour - hour.min(), return_inverse=True)
+        ends = np.cumsum([len(one.hour) for one in twins])
+        self._twins = [(one, joint[end - len(one.hour) : end]) for one, end in zip(twins, ends, strict=True)]
+        self._at = {one.service: at for one, at in self._twins}
+        self._many = len(found)
+        self._counts = {metric: self._counted(metric) for metric in METRICS}
+
+    def _counted(self, metric: Metric) -> Ints:
+        """How many services were measured in each of them."""
+        seen = [at[np.isfinite(one.metrics[metric])] for one, at in self._twins if metric in one.metrics]
+        return np.bincount(np.concatenate(seen), minlength=self._many) if seen else np.zeros(self._many, int)
+
+    def known(self, series: Series, metric: Metric) -> Bools:
+        """Units that were measured, and other services in their hours."""
+        return np.isfinite(series.metrics[metric]) & (self._counts[metric][self._at[series.service]] > 1)
+
+    def others(self, series: Series, metric: Metric, known: Bools) -> Array:
+        """The medians of the household's other services in the hours of these units."""
+        others = [
+            (at, measured(one, metric))
+            for one, at in self._twins
+            if one.service != series.service and metric in one.metrics
+        ]
+        at, values = (np.concatenate(parts) for parts in zip(*others, strict=True))
+        at, values = at[np.isfinite(values)], values[np.isfinite(values)]
+        values = values[np.lexsort((values, at))]
+        counts = np.bincount(at, minlength=self._many)
+        first = np.cumsum(counts) - counts
+        asked = self._at[series.service][known]
+        low, high = first[asked] + (counts[asked] - 1) // 2, first[asked] + counts[asked] // 2
+        return np.asarray((values[low] + values[high]) / 2)
+
+
+def measured(series: Series, metric: Metric) -> Array:
     """The metric of each unit, in which differences are compared."""
     values = series.metrics[metric]
     return np.log(np.maximum(values, 1e-3)) if metric == "setup_s" else values
 
 
 def _impairment(series: Series, metric: Metric, usual: _Usual) -> Impairment | None:
-    values, margin = measured(series, metric), MARGINS[metric]
-    others = np.array(
-        [
-            usual.others(series, metric, series.households[who], int(hour)) if np.isfinite(value) else np.nan
-            for who, hour, value in zip(series.who, series.hour, values, strict=True)
-        ]
-    )
-    known = np.isfinite(values) & np.isfinite(others)
-    counts = np.bincount(series.who[known], minlength=len(series.households))
-    voters = np.flatnonzero(counts >= LEAST_UNITS)
+    hours = usual.hours(series)
+    known = hours.known(series, metric)
+    who, margin = series.who[known], MARGINS[metric]
+    voters = np.flatnonzero(np.bincount(who, minlength=len(series.households)) >= LEAST_UNITS)
     if len(voters) < LEAST_HOUSEHOLDS:
         return None
-    p, worse = 1.0, []
-    excess = float(np.median(values[known])) - usual.elsewhere(series, metric)
-    if excess >= margin and not _drifts((values - others)[known], series.hour[known]):
-        for voter in voters:
-            mine = known & (series.who == voter)
-            enough = np.median(values[mine]) - np.median(others[mine]) >= margin
-            worse.append(shift(values[mine] - margin, others[mine]).p if enough else 1.0)
-        p = without_any(worse) if sum(one < 1 for one in worse) >= majority(len(voters)) else 1.0
+    p, values = 1.0, measured(series, metric)[known]
+    if median(values) - usual.elsewhere(series, metric) >= margin:
+        others = hours.others(series, metric, known)
+        if not _drifts(values - others, series.hour[known]):
+            p = _chance(who, voters, values, others, margin)
     if p == 1.0:
         return Impairment(metric, p, 0.0, Interval(0.0, 0.0), len(voters))
-    found = shift(values[known], others[known])
+    found = shift(values, others)
     ends = [found.estimate, *found.interval]
     estimate, low, high = np.exp(ends) if metric == "setup_s" else ends
     return Impairment(metric, p, float(estimate), Interval(float(low), float(high)), len(voters))
 
 
-def _drifts(excess: Array, hour: Array) -> bool:
+def _chance(who: Ints, voters: Ints, values: Array, others: Array, margin: float) -> float:
+    """How surprising it is that a majority of households is worse off by the margin."""
+    worse = []
+    for voter in voters:
+        mine, theirs = values[who == voter], others[who == voter]
+        enough = np.median(mine) - np.median(theirs) >= margin
+        worse.append(shift(mine - margin, theirs).p if enough else 1.0)
+    needed = majority(len(voters))
+    return partial_conjunction(worse, needed) if sum(one < 1 for one in worse) >= needed else 1.0
+
+
+def _drifts(excess: Array, hour: Ints) -> bool:
     """Whether it grows little by little, as load does, rather than at once: a line fits better than a step."""
     order = np.argsort(hour, kind="stable")
     y, x = excess[order], hour[order].astype(float)

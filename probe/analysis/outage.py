@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.statistics import Array, cochran_mantel_haenszel
+from probe.analysis.statistics import Array, Ints, cochran_mantel_haenszel, median
 from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_OF_ONE, LEAST_UNITS, MOST, Stretch, enough
 from probe.analysis.units import LEAST_OTHERS, Bools, Network, Series
 
@@ -16,43 +16,37 @@ ALONE = 0.05  # a change that every version of the program sees by itself
 EVERYWHERE = Network("", 0, "everywhere", "everywhere")
 _Place: TypeAlias = tuple[str, int, str]
 _Subject: TypeAlias = tuple[str, str]
+_Name = TypeVar("_Name", str, tuple[str, str])
 
 
 class Elsewhere:
     """What the other series say: of a household, and of the same service elsewhere."""
 
     def __init__(self, all_series: Sequence[Series]) -> None:
-        self._of_service: dict[tuple[str, str], list[Series]] = defaultdict(list)
-        counts: dict[tuple[_Place, str], dict[_Subject, Array]] = defaultdict(
-            lambda: defaultdict(lambda: np.zeros(2))
-        )
+        self._of_service: dict[_Subject, list[Series]] = defaultdict(list)
+        self._shares: dict[_Subject, list[tuple[str, float]]] = defaultdict(list)
+        of_place: dict[_Place, list[Series]] = defaultdict(list)
         for series in all_series:
-            self._of_service[series.service, series.purpose].append(series)
-            of = np.bincount(series.who, minlength=len(series.households))
-            failing = np.bincount(series.who, weights=series.failing, minlength=len(of))
-            for at, name in enumerate(series.households):
-                for place in (series.network[:3], EVERYWHERE[:3]):
-                    counts[place, name][series.service, series.purpose] += (failing[at], of[at])
-        self._of_household = {
-            key: {subject: x / n for subject, (x, n) in subjects.items() if n >= LEAST_OF_ONE}
-            for key, subjects in counts.items()
-        }
+            subject = series.service, series.purpose
+            self._of_service[subject].append(series)
+            of_place[series.network[:3]].append(series)
+            if enough(series):
+                self._shares[subject].append((series.network.country, _share(series)))
+        self._households = {place: _Households(there) for place, there in of_place.items()}
+        if all_series:
+            self._households[EVERYWHERE[:3]] = _Households(all_series)
 
     def base(self, series: Series) -> Array:
         """How much of each household's units would fail anyway, by its other services and by other countries."""
-        abroad = self._abroad_share(series)
-        return np.array([max(abroad, self._own(series, name)) for name in series.households])
-
-    def _own(self, series: Series, household: str) -> float:
-        shares = self._of_household[series.network[:3], household]
-        others = [share for (service, _), share in shares.items() if service != series.service]
-        # The lower quartile: where calls of every service are blocked, messages still tell how the line is.
-        return sorted(others)[len(others) // 4] if len(others) >= LEAST_OTHERS else 0.0
+        own = self._households[series.network[:3]].otherwise(series)
+        return np.maximum(self._abroad_share(series), own)
 
     def _abroad_share(self, series: Series) -> float:
         """What fails abroad, as long as it is not the rule there: then it is the service that is down."""
-        shares = [float(one.failing.mean()) for one in self.abroad(series) if enough(one)]
-        share = float(np.median(shares)) if shares else 0.0
+        here = series.network.country
+        there = self._shares[series.service, series.purpose]
+        abroad = [share for country, share in there if here and country not in ("", here)]
+        share = median(np.array(abroad)) if abroad else 0.0
         return share if share < 0.5 else 0.0
 
     def abroad(self, series: Series) -> list[Series]:
@@ -96,22 +90,97 @@ class Elsewhere:
         ]
 
     def is_down(self, series: Series, stretch: Stretch) -> bool:
-        """Whether it fails in this stretch in every country that has enough to say, in two or more.
-
-        Where most failures of a country are proven to be interference it is that country's doing.
-        """
-        parts: dict[str, list[tuple[Bools, Bools]]] = defaultdict(list)
-        households: dict[str, set[str]] = defaultdict(set)
+        """Whether it fails in this stretch in every country that has enough to say, in two or more."""
+        countries: dict[str, list[tuple[Series, Bools]]] = defaultdict(list)
         for one in self._of_service[series.service, series.purpose]:
             there = (one.hour >= stretch.first) & (one.hour <= stretch.last)
-            parts[one.network.country].append((one.failing[there], one.proven[there]))
-            households[one.network.country] |= {one.households[at] for at in np.unique(one.who[there])}
-        verdicts = []
-        for country, units in parts.items():
-            failing, proven = (np.concatenate(arrays) for arrays in zip(*units, strict=True))
-            if failing.size >= LEAST_UNITS and len(households[country]) >= LEAST_HOUSEHOLDS:
-                verdicts.append(failing.mean() >= MOST and 2 * proven.sum() <= failing.sum())
+            countries[one.network.country].append((one, there))
+        verdicts = [by_itself for parts in countries.values() if (by_itself := _by_itself(parts)) is not None]
         return len(verdicts) > 1 and all(verdicts)
+
+
+def _by_itself(parts: Sequence[tuple[Series, Bools]]) -> bool | None:
+    """Whether it fails for most households of a country without proof, each with one vote; None: too few to say.
+
+    Where most for whom it fails hold proof of interference it is that country's doing.
+    """
+    of, failing, proven = tally(parts)
+    if of.sum() < LEAST_UNITS or len(of) < LEAST_HOUSEHOLDS:
+        return None
+    fails = failing / of >= MOST
+    held = fails & (2 * proven > failing)
+    return bool(2 * fails.sum() > len(fails) and 2 * held.sum() <= fails.sum())
+
+
+def tally(parts: Sequence[tuple[Series, Bools]]) -> tuple[Array, Array, Array]:
+    """How many of these units each household has, wherever it measured; how many fail, and with proof."""
+    index: dict[str, int] = {}
+    who = np.concatenate([
+        np.array([index.setdefault(name, len(index)) for name in one.households], np.int64)[one.who[there]]
+        for one, there in parts
+    ])  # fmt: skip
+    of, failing, proven = (
+        np.bincount(who, np.concatenate(units)).astype(np.float64)
+        for units in zip(
+            *((there[there], one.failing[there], one.proven[there]) for one, there in parts), strict=True
+        )
+    )
+    return of[of > 0], failing[of > 0], proven[of > 0]
+
+
+def _share(series: Series) -> float:
+    """What fails for the household in the middle, of those with a vote."""
+    of, failing = _per_household(series)
+    voters = of >= LEAST_OF_ONE
+    return median(failing[voters] / of[voters])
+
+
+class _Households:
+    """How often each service fails for each household of a place."""
+
+    def __init__(self, there: Sequence[Series]) -> None:
+        self._index = _numbered(name for one in there for name in one.households)
+        self._services = _numbered(one.service for one in there)
+        subjects = _numbered((one.service, one.purpose) for one in there)
+        keys = [self._of(one) * len(subjects) + subjects[one.service, one.purpose] for one in there]
+        # A household may have measured the same on several networks of the place.
+        key, again = np.unique(np.concatenate(keys), return_inverse=True)
+        of, failing = (
+            np.bincount(again, weights=np.concatenate(counts))
+            for counts in zip(*map(_per_household, there), strict=True)
+        )
+        seen = of >= LEAST_OF_ONE
+        who, subject = np.divmod(key[seen], len(subjects))
+        share = failing[seen] / of[seen]
+        order = np.lexsort((share, who))
+        self._who, self._share = who[order], share[order]
+        self._service = np.array([self._services[service] for service, _ in subjects])[subject[order]]
+
+    def _of(self, series: Series) -> Ints:
+        return np.array([self._index[name] for name in series.households], dtype=np.int64)
+
+    def otherwise(self, series: Series) -> Array:
+        """How much of each household's units of other services fails: their lower quartile, if they are enough.
+
+        The quartile, for where calls of every service are blocked, messages still tell how the line is.
+        """
+        others = self._service != self._services[series.service]
+        share, counts = self._share[others], np.bincount(self._who[others], minlength=len(self._index))
+        first = np.cumsum(counts) - counts
+        enough = np.flatnonzero(counts >= LEAST_OTHERS)
+        quartile = np.zeros(len(self._index))
+        quartile[enough] = share[(first + counts // 4)[enough]]
+        return quartile[self._of(series)]
+
+
+def _numbered(names: Iterable[_Name]) -> dict[_Name, int]:
+    return {name: at for at, name in enumerate(dict.fromkeys(names))}
+
+
+def _per_household(series: Series) -> tuple[NDArray[Any], NDArray[Any]]:
+    """How many units each household has, and how many of them fail."""
+    many = len(series.households)
+    return np.bincount(series.who, minlength=many), np.bincount(series.who, series.failing, minlength=many)
 
 
 def _together(twins: Sequence[Series]) -> Series:
@@ -151,6 +220,6 @@ def without(series: Series, stretches: Sequence[Stretch]) -> Series:
         impaired=series.impaired[keep],
         proven=series.proven[keep],
         version=series.version[keep],
-        mechanism=tuple(name for name, kept in zip(series.mechanism, keep, strict=False) if kept),
+        mechanism=series.mechanism[keep] if len(series.mechanism) else series.mechanism,
         metrics={name: values[keep] for name, values in series.metrics.items()},
     )

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from probe.analysis.impairment import Impairment, impairments
-from probe.analysis.outage import EVERYWHERE, Elsewhere, without
+from probe.analysis.outage import EVERYWHERE, Elsewhere, tally, without
 from probe.analysis.statistics import benjamini_hochberg, holm
 from probe.analysis.stretches import (
     HARDLY,
@@ -297,11 +297,10 @@ def _cause(series: Series, stretch: Stretch, elsewhere: Elsewhere) -> Cause:
 def _vote_abroad(series: Series, stretch: Stretch) -> Literal["works", "fails", "open"] | None:
     """What most households there say of these hours, two at least and each with one vote: one may be forged."""
     there = (series.hour >= stretch.first) & (series.hour <= stretch.last)
-    of = np.bincount(series.who[there])
-    failing = np.bincount(series.who[there], weights=series.failing[there])
-    if of.sum() < LEAST_UNITS or np.count_nonzero(of) < LEAST_HOUSEHOLDS:
+    of, failing, _ = tally([(series, there)])
+    if of.sum() < LEAST_UNITS or len(of) < LEAST_HOUSEHOLDS:
         return None
-    shares = failing[of > 0] / of[of > 0]
+    shares = failing / of
     if 2 * np.count_nonzero(shares <= HARDLY) > len(shares):
         return "works"
     return "fails" if 2 * np.count_nonzero(shares >= MOST) > len(shares) else "open"
@@ -309,10 +308,8 @@ def _vote_abroad(series: Series, stretch: Stretch) -> Literal["works", "fails", 
 
 def _mechanism(series: Series, stretch: Stretch) -> str:
     """What most of the failing units name; empty where they name nothing or disagree."""
-    named = [
-        name
-        for name, inside, impaired in zip(series.mechanism, stretch.inside, series.impaired, strict=False)
-        if inside and impaired and name
-    ]
+    if not len(series.mechanism):
+        return ""
+    named = [name for name in series.mechanism[stretch.inside & series.impaired] if name]
     (name, count), *_ = Counter(named).most_common(1) or [("", 0)]
     return name if 2 * count > len(named) else ""

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from probe.analysis.change import Change, changes
-from probe.analysis.statistics import Array, at_least, jeffreys, partial_conjunction
-from probe.analysis.units import Bools, Ints, Series
+from probe.analysis.statistics import Array, Ints, at_least, jeffreys, partial_conjunction
+from probe.analysis.units import Bools, Series
 
 Tendency: TypeAlias = Literal["most", "some", "hardly", "unclear"]
 
@@ -111,11 +111,8 @@ def _stretch(
     p = 1.0
     if tendency in ("most", "some"):
         by_chance = usual + (SLACK if tendency == "some" else 0.0)
-        chances = [
-            at_least(int(failing[v]), int(of[v]), min(1.0, float(share)))
-            for v, share in zip(voters, by_chance, strict=True)
-        ]
-        p = min(1.0, looks * without_any(chances))
+        chances = at_least(failing[voters], of[voters], np.minimum(1.0, by_chance))
+        p = min(1.0, looks * partial_conjunction(chances, majority(len(voters))))
     return Stretch(
         first=int(series.hour[inside].min()),
         last=int(series.hour[inside].max()),
@@ -162,13 +159,3 @@ def _tendency(shares: Array, usual: Array, failing: Ints, of: Ints) -> Tendency:
 
 
 _ORDER: Sequence[Tendency] = ("most", "some", "hardly")
-
-
-def without_any(chances: Sequence[float]) -> float:
-    """How surprising a majority is at least, also with any one household left out."""
-    needed = majority(len(chances))
-    rest = [[*chances[:at], *chances[at + 1 :]] for at in range(len(chances))]
-    return max(
-        partial_conjunction(chances, needed),
-        *(partial_conjunction(others, max(1, needed - 1)) for others in rest),
-    )

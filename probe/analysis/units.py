@@ -1,25 +1,28 @@
 """From cells to series: what each household saw of one service on one network, at most once an hour."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from statistics import median
-from typing import Literal, NamedTuple, TypeAlias
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.cells import Cell
-from probe.analysis.statistics import Array
+from probe.analysis.statistics import Array, Ints
 
-Ints: TypeAlias = NDArray[np.int64]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Bools: TypeAlias = NDArray[np.bool_]
 Metric: TypeAlias = Literal["loss_up", "loss_down", "rtt_ms", "setup_s"]
-Versions: TypeAlias = Mapping[tuple[str, datetime], str]
+Names: TypeAlias = Mapping[tuple[str, int], str]  # of networks, by country and AS
+_Columns: TypeAlias = dict[str, NDArray[Any]]
 METRICS: tuple[Metric, ...] = ("loss_up", "loss_down", "rtt_ms", "setup_s")
 LEAST_OTHERS = 5  # other services, before they say anything of a household's hour
 ALL_FAILS = 0.8
+_LARGEST = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,13 +49,13 @@ class Series:
     impaired: Bools  # fails, or works but is proven to be interfered with
     proven: Bools  # fails with an artefact or a contrast of its own
     version: Ints  # of the program and its rules; counts from 0
-    mechanism: tuple[str, ...] = ()
+    mechanism: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, dtype=object))
     metrics: dict[str, Array] = field(default_factory=dict)  # the unit's median, or NaN
 
 
-def to_hour(moment: datetime) -> int:
-    """Hours since the epoch."""
-    return int((moment - _EPOCH) // timedelta(hours=1))
+def network_name(asn: int, as_name: str, label: str) -> str:
+    """What a network is called."""
+    return f"AS{asn} {as_name}".strip() if asn else label or "unknown"
 
 
 def to_time(hour: int) -> datetime:
@@ -60,119 +63,91 @@ def to_time(hour: int) -> datetime:
     return _EPOCH + timedelta(hours=int(hour))
 
 
-class _Unit(NamedTuple):
-    household: str
-    hour: int
-    failing: bool
-    impaired: bool
-    proven: bool
-    version: str
-    mechanism: str
-    metrics: tuple[float, ...]
+def all_series(cells: "pa.Table", names: Names) -> list[Series]:
+    """Series in order of service, purpose and network, from what `expressions.cells` gives.
 
-
-def all_series(cells: Iterable[Cell], *, versions: Versions | None = None) -> list[Series]:
-    """Series in order of service, purpose and network.
-
-    A unit fails if most of its usable runs do; without a usable run it is no unit. One that fails without
-    proof in an hour in which nearly everything else failed there says nothing of a service, and is left
-    out. `versions` says which program and rules a household used in an hour, where that is known.
+    A unit that fails without proof in an hour in which nearly everything else failed there says nothing of a
+    service, and is left out.
     """
-    grouped: dict[tuple[str, str, Network], list[_Unit]] = defaultdict(list)
-    names: dict[tuple[str, int], str] = {}
-    merged = _merged(cells)
-    hours = _others(merged)
-    for (network, vantage, hour, service, purpose), twins in merged.items():
-        unit = _unit(twins, vantage, hour, (versions or {}).get((vantage, hour), ""))
-        if unit is None or (
-            unit.failing and not unit.proven and hours[network, vantage, hour].all_but(service)
-        ):
-            continue
-        name = names.setdefault(network[:2], twins[0].network)
-        grouped[service, purpose, Network(*network, name)].append(unit)
-    order = {name: at for at, name in enumerate(sorted({u.version for us in grouped.values() for u in us}))}
-    return [_series(key, units, order) for key, units in sorted(grouped.items())]
+    ranked = {name: _ranked(cells[name]) for name in ("service", "purpose", "country", "access", "vantage")}
+    service, purpose, country, access, vantage = (ranks for ranks, _ in ranked.values())
+    hour, asn = cells["hour"].to_numpy(), cells["asn"].to_numpy()
+    place = _joint(country, asn, access)
+    line = _joint(place, vantage, hour - hour.min(initial=_LARGEST))
+    kept = np.delete(np.arange(len(hour)), _while_nothing_works(cells, line, service))
+    subject = _joint(service[kept], purpose[kept], place[kept])
+    order = np.lexsort((vantage[kept], hour[kept], subject))
+    subject, kept = subject[order], kept[order]
+    bounds = np.flatnonzero(np.diff(subject, prepend=-1, append=-1))
+    columns: _Columns = {
+        "hour": hour[kept],
+        "version": _joint(_ranked(cells["software"])[0][kept]),
+        "mechanism": _mechanisms(cells["mechanisms"])[kept],
+        **{name: cells[name].to_numpy()[kept] != 0 for name in ("failing", "impaired", "proven")},
+        **{name: cells[name].to_numpy()[kept] for name in METRICS},
+    }
+    vantage = vantage[kept]
+    made = []
+    for start, end in pairwise(bounds):
+        first = kept[start]
+        texts = {name: named[ranks[first]] for name, (ranks, named) in ranked.items()}
+        where = texts["country"], int(asn[first])
+        households, who = np.unique(vantage[start:end], return_inverse=True)
+        part = {name: column[start:end] for name, column in columns.items()}
+        made.append(
+            Series(
+                service=texts["service"],
+                purpose=texts["purpose"],
+                network=Network(*where, texts["access"], names.get(where) or network_name(where[1], "", "")),
+                households=tuple(ranked["vantage"][1][at] for at in households),
+                who=who,
+                metrics={name: part.pop(name) for name in METRICS},
+                **part,
+            )
+        )
+    return made
 
 
-_Place: TypeAlias = tuple[str, int, str]
-_Key: TypeAlias = tuple[_Place, str, datetime, str, str]
+def _ranked(column: "pa.ChunkedArray") -> tuple[Ints, list[str]]:
+    """For each row the rank of its text, and the texts in order."""
+    coded = column.combine_chunks().dictionary_encode()
+    texts = coded.dictionary.to_pylist()
+    ranks = np.empty(len(texts), dtype=np.int64)
+    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    return ranks[coded.indices.to_numpy()], sorted(texts)
 
 
-def _merged(cells: Iterable[Cell]) -> dict[_Key, list[Cell]]:
-    merged: dict[_Key, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        place = (cell.country, cell.asn, "mobile" if cell.kind == "mobile" else "fixed")
-        merged[place, cell.vantage, cell.hour, cell.service, cell.purpose].append(cell)
-    return merged
+def _mechanisms(column: "pa.ChunkedArray") -> NDArray[np.object_]:
+    """The mechanism that most runs of a unit name; of several the last by name."""
+    ranks, texts = _ranked(column)
+    named = [Counter(text.splitlines()) for text in texts]
+    most = [max(counts, key=lambda name: (counts[name], name), default="") for counts in named]
+    return np.array(most, dtype=object)[ranks]
 
 
-@dataclass
-class _Hour:
-    """What a household saw in an hour: how many purposes of each service, and how many of them failed."""
-
-    tried: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-
-    def all_but(self, service: str) -> bool:
-        """Whether nearly all of the other services failed too."""
-        tried = self.tried.total() - self.tried[service]
-        return tried >= LEAST_OTHERS and self.failed.total() - self.failed[service] >= ALL_FAILS * tried
-
-
-def _others(merged: Mapping[_Key, list[Cell]]) -> dict[tuple[_Place, str, datetime], _Hour]:
-    hours: dict[tuple[_Place, str, datetime], _Hour] = defaultdict(_Hour)
-    for (place, vantage, hour, service, _), twins in merged.items():
-        usable, failing = sum(cell.usable for cell in twins), sum(cell.failing for cell in twins)
-        if usable:
-            hours[place, vantage, hour].tried[service] += 1
-            hours[place, vantage, hour].failed[service] += 2 * failing > usable
-    return hours
+def _joint(*codes: Ints) -> Ints:
+    """One number for each combination of what is not negative, in their order, from 0 without a gap."""
+    key = codes[0]
+    for code in codes[1:]:
+        many = int(code.max(initial=0)) + 1
+        if int(key.max(initial=0)) >= _LARGEST // many:
+            key = _joint(key)
+        key = key * many + code
+    most = int(key.max(initial=0))
+    if most > 4 * len(key):
+        return np.unique(key, return_inverse=True)[1]
+    there = np.zeros(most + 1, dtype=np.bool_)
+    there[key] = True
+    return (np.cumsum(there) - 1)[key]
 
 
-def _unit(twins: list[Cell], vantage: str, hour: datetime, version: str) -> _Unit | None:
-    usable, failing = sum(cell.usable for cell in twins), sum(cell.failing for cell in twins)
-    if not usable:
-        return None
-    states: Counter[str] = Counter()
-    mechanisms: Counter[str] = Counter()
-    for cell in twins:
-        states.update(cell.states)
-        mechanisms.update(cell.mechanisms)
-    return _Unit(
-        household=vantage,
-        hour=to_hour(hour),
-        failing=2 * failing > usable,
-        impaired=2 * (failing + states["degraded"]) > usable,
-        proven=2 * states["blocked"] > usable,
-        version=version,
-        mechanism=max(mechanisms, key=lambda name: (mechanisms[name], name), default=""),
-        metrics=tuple(_median([v for cell in twins for v in getattr(cell, name)]) for name in METRICS),
+def _while_nothing_works(cells: "pa.Table", line: Ints, service: Ints) -> Ints:
+    """Units that fail without proof while nearly all of the household's other services fail in that hour (`line`)."""
+    failing = cells["failing"].to_numpy() != 0
+    own = _joint(line, service)
+    asked = np.flatnonzero(failing & (cells["proven"].to_numpy() == 0))
+    tried, failed = (
+        np.bincount(line, which)[line[asked]] - np.bincount(own, which)[own[asked]]
+        for which in (None, failing)
     )
-
-
-def _median(values: list[float]) -> float:
-    return median(values) if values else float("nan")
-
-
-def _series(key: tuple[str, str, Network], units: list[_Unit], order: Mapping[str, int]) -> Series:
-    service, purpose, network = key
-    units = sorted(units, key=lambda unit: (unit.hour, unit.household))
-    households = tuple(sorted({unit.household for unit in units}))
-    index = {name: at for at, name in enumerate(households)}
-    return Series(
-        service=service,
-        purpose=purpose,
-        network=network,
-        households=households,
-        who=np.array([index[unit.household] for unit in units], dtype=np.int64),
-        hour=np.array([unit.hour for unit in units], dtype=np.int64),
-        failing=np.array([unit.failing for unit in units], dtype=np.bool_),
-        impaired=np.array([unit.impaired for unit in units], dtype=np.bool_),
-        proven=np.array([unit.proven for unit in units], dtype=np.bool_),
-        version=np.array([order[unit.version] for unit in units], dtype=np.int64),
-        mechanism=tuple(unit.mechanism for unit in units),
-        metrics={
-            name: np.array([unit.metrics[at] for unit in units], dtype=np.float64)
-            for at, name in enumerate(METRICS)
-        },
-    )
+    return asked[(tried >= LEAST_OTHERS) & (failed >= ALL_FAILS * tried)]

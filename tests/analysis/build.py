@@ -1,12 +1,16 @@
 """Cells of made-up countries for the tests of claims."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from probe.analysis.cells import Cell
+from probe.analysis.claims import Claim
+from probe.analysis.claims import claims as claims_of
+from probe.analysis.expressions import CUT, FAILING
 
 FIRST = datetime(2026, 8, 1, tzinfo=UTC)
 SERVICES = ("telegram", "whatsapp", "signal", "viber", "discord", "zoom", "meet")
@@ -41,6 +45,27 @@ class What:
     purpose: str
 
 
+class Cell(NamedTuple):
+    """A row of `expressions.cells`, but for the time."""
+
+    service: str
+    purpose: str
+    country: str
+    asn: int
+    access: str
+    vantage: str
+    hour: datetime
+    failing: int
+    impaired: int
+    proven: int
+    mechanisms: str
+    software: str = ""
+    setup_s: float | None = None
+    loss_up: float | None = None
+    loss_down: float | None = None
+    rtt_ms: float | None = None
+
+
 def works(_: What) -> str:
     return "reachable"
 
@@ -53,7 +78,7 @@ def month(
     services: Iterable[str] = SERVICES,
     noise: float = 0.03,
     seed: int = 1,
-    more: Callable[[What], dict[str, tuple[float, ...]]] = lambda _: {},
+    more: Callable[[What], dict[str, float]] = lambda _: {},
 ) -> Iterator[Cell]:
     """A run of every service by each household at these hours, where everything may fail by itself."""
     random = np.random.default_rng(seed)
@@ -69,27 +94,42 @@ def month(
                         yield cell(what, found, **more(what))
 
 
-def cell(what: What, state: str, **values: tuple[float, ...]) -> Cell:
-    failing = state in ("blocked", "likely_blocked", "unreachable", "down")
-    return Cell(
+def cell(what: What, state: str, **values: float) -> Cell:
+    found = Cell(
         service=what.service,
         purpose=what.purpose,
-        asn=what.net.asn,
         country=what.net.country,
-        network=f"Net {what.net.asn}",
-        kind=what.net.kind,
-        family=4,
-        label="",
+        asn=what.net.asn,
+        access="mobile" if what.net.kind == "mobile" else "fixed",
         vantage=what.household,
         hour=FIRST + timedelta(hours=what.hour),
-        runs=1,
-        failing=int(failing),
-        likely=int(failing and state != "blocked"),
-        usable=int(state not in ("inconclusive", "not_tested")),
-        states={state: 1},
-        mechanisms={"stun.dropped.payload": 1} if state == "blocked" else {},
-        setup_s=values.get("setup_s", ()),
-        loss_up=values.get("loss_up", ()),
-        loss_down=values.get("loss_down", ()),
-        rtt_ms=values.get("rtt_ms", ()),
+        failing=int(state in CUT),
+        impaired=int(state in FAILING),
+        proven=int(state == "blocked"),
+        mechanisms="stun.dropped.payload" if state == "blocked" else "",
     )
+    return found._replace(**values)  # type: ignore[arg-type] # metrics
+
+
+def claims(
+    cells: Iterable[Cell], *, versions: Mapping[tuple[str, datetime], str] | None = None
+) -> list[Claim]:
+    """What is claimed of these cells. `versions`: of the program, by household and hour."""
+    rows: list[dict[str, Any]] = [
+        one._asdict()
+        | {
+            "hour": int(one.hour.timestamp()) // 3600,
+            "software": (versions or {}).get((one.vantage, one.hour), ""),
+        }
+        for one in cells
+    ]
+    kinds = {
+        str: pa.string(),
+        bool: pa.bool_(),
+        int: pa.int64(),
+        datetime: pa.int64(),
+        float | None: pa.float64(),
+    }
+    shape = pa.schema([(name, kinds[kind]) for name, kind in Cell.__annotations__.items()])
+    names = {(row["country"], row["asn"]): f"Net {row['asn']}" for row in rows}
+    return claims_of(pa.Table.from_pylist(rows, schema=shape), names)

@@ -7,8 +7,8 @@ import numpy as np
 
 from probe.analysis.claims import TROUBLE, TROUBLED, Claim, of_standings
 from probe.analysis.standing import standings
-from probe.analysis.statistics import Array
-from probe.analysis.units import Bools, Ints, Network, Series
+from probe.analysis.statistics import Array, Ints
+from probe.analysis.units import Bools, Network, Series
 
 HOURS = 24 * 30
 SERVICES = tuple(f"service {n:02}" for n in range(30))

@@ -1,8 +1,12 @@
 """Every question there is to tables of rows, and whether two engines answered alike."""
 
+import json
 import math
+import re
+import tempfile
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ from probe.analysis import elsewhere, expressions
 from probe.analysis.engine import Tables
 from tests.analysis.runs import asked
 from tests.build import NOON
+from tests.cli.test_compare import probe
 
 
 def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
@@ -27,7 +32,8 @@ def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
             "matrix": expressions.matrix(units),
             "reasons": expressions.reasons(chosen),
             "places": expressions.places(chosen),
-            "cells": expressions.cells(chosen),
+            "cells": expressions.cells(chosen, tables.run),
+            "names": expressions.names(chosen),
             "layers": expressions.layers(tables.observation, by="asn"),
             "versions": expressions.versions(tables.run),
             "weeks": expressions.history(units, "W"),
@@ -53,6 +59,8 @@ def _plain(value: Any) -> Any:
         return sorted(value) or None
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
+    if isinstance(value, str):
+        return "\n".join(sorted(value.splitlines()))
     if isinstance(value, Decimal):
         return int(value)
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -67,3 +75,15 @@ def assert_same(mine: dict[str, list[dict[str, Any]]], theirs: dict[str, list[di
             for column, value in one.items():
                 close = pytest.approx(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
                 assert other[column] == close, (name, column)
+
+
+def reported(path: Path, *engine: str) -> tuple[dict[str, Any], str]:
+    """What the command prints for machines, and the report it writes, but for the time at which it was made."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder, "report.html")
+        code, out, err = probe("compare", path, "--json", "--html", page, *engine)
+        assert code == 0, err
+        told = json.loads(out)
+        for layer in told["layers"]:
+            layer["seconds"] = pytest.approx(layer["seconds"], rel=1e-9)
+        return told, re.sub(r"Made by callreach [^<]* UTC", "", page.read_text())

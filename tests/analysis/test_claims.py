@@ -6,8 +6,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from probe.analysis.claims import Claim, claims
-from tests.analysis.build import FIRST, SERVICES, Net, What, cell, day, month, works
+from probe.analysis.claims import Claim
+from tests.analysis.build import FIRST, SERVICES, Net, What, claims, day, month, works
 
 THREE = (Net(1), Net(2), Net(3))
 ABROAD = (Net(91, "Y"), Net(92, "Z"))
@@ -157,6 +157,45 @@ def test_e_a_service_that_is_gone_for_good_is_down_and_no_network_is_blamed() ->
     assert {d.about for c in found for d in c.against} == {"everywhere"}
 
 
+@pytest.mark.parametrize(("state", "households"), [("blocked", 2), ("reachable", 3)])
+def test_e_one_household_that_measures_much_does_not_make_an_outage_a_countrys_doing(
+    state: str, households: int
+) -> None:
+    """Neither by forged proofs, nor by saying that it works."""
+    forger = Net(91, "Y", households=households)
+    liar = forger.names()[0]
+    gone = month((*THREE, forger), telegram_calls(lambda _: True, "unreachable"))
+    forged = month(
+        [Net(91, "Y", households=1)], telegram_calls(lambda _: True, state), hours=range(0, day(29)), noise=0
+    )
+
+    found = claims([*(c for c in gone if c.vantage != liar), *forged])
+
+    assert [c.what for c in found if c.what not in CALM] == ["down"]
+
+
+def test_what_one_household_abroad_measures_much_is_not_what_fails_by_itself() -> None:
+    abroad = [Net(asn, "Y", households=3) for asn in (91, 92)]
+    half = telegram_calls(lambda what: what.net.asn == 1 and what.hour % 12 == 0, "unreachable")
+    noisy = {net.names()[0] for net in abroad}
+    calm = [c for c in month((*THREE, *abroad), half) if c.vantage not in noisy]
+    often = month(
+        [Net(net.asn, "Y", households=1) for net in abroad],
+        lambda what: (
+            "unreachable"
+            if what.service == "telegram" and what.purpose == "calls" and what.hour % 2
+            else "reachable"
+        ),
+        hours=range(0, day(29)),
+    )
+
+    assert (
+        trouble(claims([*calm, *often]))
+        == trouble(claims(calm))
+        == [("intermittent", "telegram", "calls", "X", ("Net 1",), 3)]
+    )
+
+
 def test_e_what_two_countries_are_proven_to_block_is_not_down() -> None:
     found = claims(month((Net(1), Net(91, "Y")), telegram_calls(lambda _: True)))
 
@@ -168,14 +207,14 @@ def test_e_what_two_countries_are_proven_to_block_is_not_down() -> None:
 
 @pytest.mark.parametrize("services", [SERVICES, ("telegram",)])
 def test_f_a_slow_drift_of_speed_is_no_claim(services: tuple[str, ...]) -> None:
-    def speed(what: What) -> dict[str, tuple[float, ...]]:
+    def speed(what: What) -> dict[str, float]:
         drift = what.hour / day(29) if what.net.asn == 1 and what.service in services else 0.0
         wobble = 1 + 0.1 * ((what.hour * 7919) % 13 - 6) / 6
         return {
-            "setup_s": ((0.3 + drift) * wobble,),
-            "rtt_ms": ((40 + 200 * drift) * wobble,),
-            "loss_up": ((0.005 + 0.05 * drift) * wobble,),
-            "loss_down": ((0.005 + 0.05 * drift) * wobble,),
+            "setup_s": (0.3 + drift) * wobble,
+            "rtt_ms": (40 + 200 * drift) * wobble,
+            "loss_up": (0.005 + 0.05 * drift) * wobble,
+            "loss_down": (0.005 + 0.05 * drift) * wobble,
         }
 
     found = claims(month((*THREE, *ABROAD), works, more=speed))
@@ -192,9 +231,9 @@ def test_a_service_that_is_held_down_on_one_network_is_degraded_there(
 ) -> None:
     random = np.random.default_rng(8)
 
-    def speed(what: What) -> dict[str, tuple[float, ...]]:
+    def speed(what: What) -> dict[str, float]:
         held = what.net.asn == 1 and what.service == "telegram" and what.purpose == "calls"
-        return {metric: ((worse if held else calm) * random.lognormal(0, 0.3),)}
+        return {metric: (worse if held else calm) * random.lognormal(0, 0.3)}
 
     found = claims(month((*THREE, *ABROAD), works, more=speed))
 
@@ -207,8 +246,8 @@ def test_a_service_that_is_held_down_on_one_network_is_degraded_there(
 
 
 def test_a_slow_network_and_a_slow_service_are_nobodys_filter() -> None:
-    def speed(what: What) -> dict[str, tuple[float, ...]]:
-        return {"rtt_ms": (400.0 + what.hour % 7 if what.net.asn == 1 or what.service == "signal" else 50.0,)}
+    def speed(what: What) -> dict[str, float]:
+        return {"rtt_ms": 400.0 + what.hour % 7 if what.net.asn == 1 or what.service == "signal" else 50.0}
 
     assert trouble(claims(month((*THREE, *ABROAD), works, more=speed))) == []
 
@@ -216,8 +255,8 @@ def test_a_slow_network_and_a_slow_service_are_nobodys_filter() -> None:
 def test_one_household_whose_calls_lose_much_moves_nothing() -> None:
     liar = Net(1).names()[0]
 
-    def speed(what: What) -> dict[str, tuple[float, ...]]:
-        return {"loss_up": (0.5 if what.household == liar and what.service == "telegram" else 0.01,)}
+    def speed(what: What) -> dict[str, float]:
+        return {"loss_up": 0.5 if what.household == liar and what.service == "telegram" else 0.01}
 
     assert trouble(claims(month(THREE, works, more=speed))) == []
 
@@ -331,15 +370,5 @@ def test_a_household_on_which_everything_fails_says_nothing_of_a_service() -> No
     assert trouble(found) == []
 
 
-def test_one_household_counts_once_however_many_cells_it_sends() -> None:
-    net = Net(1)
-    once = list(month([net], telegram_calls(lambda _: True)))
-
-    assert claims([*once, *once, *once])[0].numbers.of == claims(once)[0].numbers.of
-
-
-def test_nothing_and_unusable_cells_give_no_claims() -> None:
-    what = What(Net(1), "a", 0, "telegram", "calls")
-
+def test_nothing_gives_no_claims() -> None:
     assert claims([]) == []
-    assert claims([cell(what, "inconclusive"), cell(what, "not_tested")]) == []

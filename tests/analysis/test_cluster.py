@@ -17,7 +17,7 @@ from probe.analysis.sources import SourceError
 from probe.collector.lines import Deleted, written
 from tests.analysis import large
 from tests.analysis.runs import answering, asked, run, write
-from tests.analysis.same import answers, assert_same, plain
+from tests.analysis.same import answers, assert_same, plain, reported
 from tests.analysis.spark import HOME, Cluster, cluster, free_port
 from tests.cli.test_compare import probe
 
@@ -135,6 +135,13 @@ def test_damaged_and_foreign_rows_are_named_and_the_rest_is_compared(
         ]
         assert engine.tables(gathered).verdict.count().to_pyarrow().as_py() == 840
         assert not engine.drop_damaged(gathered)
+
+
+def test_the_report_is_the_same_whoever_was_asked(spark: Cluster, folder: Path) -> None:
+    mine, theirs = (reported(folder / "once", *engine) for engine in ((), ("--engine", spark.url)))
+
+    assert theirs == mine
+    assert {claim["what"] for claim in mine[0]["claims"]} > {"works"}
 
 
 def test_what_cannot_be_asked_is_one_sentence(spark: Cluster, tmp_path: Path) -> None:

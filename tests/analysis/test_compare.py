@@ -3,16 +3,17 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from scipy import stats
 
 from probe.analysis import expressions
-from probe.analysis.cells import cells, network_name
-from probe.analysis.compare import Ask, Comparison, Entry, compare
+from probe.analysis.cells import cells
+from probe.analysis.compare import Ask, Comparison, Entry, claimed, compare
 from probe.analysis.elsewhere import settled
+from probe.analysis.engine import Tables
 from probe.analysis.expressions import By
-from probe.model import Document
+from probe.analysis.units import network_name
+from probe.failure import Kind
 from tests.analysis.runs import answering, run, silent, tabled
 from tests.build import NOON, call_facts, chain, document, losing, measured, saw, stage, tried, works
 
@@ -142,40 +143,59 @@ def test_a_run_on_a_network_that_allows_no_statement_is_no_unit() -> None:
     assert found.units == int(found.state == "reachable")
 
 
+def cells_of(tables: Tables) -> list[dict[str, Any]]:
+    verdicts = expressions.chosen(settled(tables.verdict, tables.measurement), by="asn")
+    found: list[dict[str, Any]] = cells(verdicts, tables.run).to_pylist()
+    return found
+
+
 def test_a_cell_holds_what_the_statistics_need() -> None:
-    facts = call_facts(stage(up=losing(0.2)))
+    facts = call_facts(stage(up=losing(0.01)))
     doc = document(measured(tried(facts), purpose="calls", at="far-end", target="call", vital=True))
     tables = tabled([run(doc, **A, kind="mobile", label="car", started=hours(0.4))], vantages=["one"])
-    verdicts = expressions.chosen(settled(tables.verdict, tables.measurement), by="asn")
-    (cell,) = (cell for cell in cells(verdicts) if cell.purpose == "calls")
+    (cell,) = (cell for cell in cells_of(tables) if cell["purpose"] == "calls")
 
-    assert (cell.asn, cell.country, cell.network, cell.kind, cell.label) == (
-        64500, "AA", "AS64500 Alpha", "mobile", "car",
-    )  # fmt: skip
-    assert (cell.vantage, cell.hour, cell.family, cell.runs) == ("one", NOON, 0, 1)
-    assert sum(cell.states.values()) == 1
-    assert (len(cell.loss_up), len(cell.rtt_ms), cell.setup_s) == (1, 1, (0.5,))
+    assert (cell["asn"], cell["country"], cell["access"]) == (64500, "AA", "mobile")
+    assert (cell["vantage"], cell["hour"], cell["software"]) == (
+        "one",
+        NOON.timestamp() / 3600,
+        doc.run.software,
+    )
+    assert cell["setup_s"] == 0.5
+    assert cell["loss_up"] == pytest.approx(0.01, abs=0.005)
+    assert cell["rtt_ms"] == 50
 
 
-def test_a_cell_counts_runs_by_state_and_mechanism() -> None:
+def test_a_cell_is_what_most_of_its_runs_say_and_none_where_they_say_nothing() -> None:
+    nothing = document(measured(chain(saw("tcp", Kind.TIMEOUT))), controls=[])
     docs = [run(silent(), **A), run(silent(), **A), run(answering(), **A), run(answering(), **B)]
-    tables = tabled(docs, vantages=["one"] * 3 + ["other"])
-    verdicts = expressions.chosen(settled(tables.verdict, tables.measurement), by="asn")
-    found = [cell for cell in cells(verdicts) if (cell.purpose, cell.asn) == ("messaging", 64500)]
-    (cell,) = found
+    tables = tabled([*docs, run(nothing, **A)], vantages=["one"] * 3 + ["other", "third"])
+    (cell,) = (c for c in cells_of(tables) if (c["purpose"], c["asn"]) == ("messaging", 64500))
 
-    assert (cell.runs, cell.usable, cell.failing, cell.likely) == (3, 3, 2, 2)
-    assert cell.states == {"likely_blocked": 2, "reachable": 1}
-    assert cell.mechanisms == {"tcp.dropped.address": 2}
-    assert msgspec.json.decode(msgspec.json.encode(cell), type=type(cell)) == cell
+    assert (cell["vantage"], cell["failing"], cell["impaired"], cell["proven"]) == ("one", 1, 1, 0)
+    assert cell["mechanisms"] == "tcp.dropped.address\ntcp.dropped.address"
 
 
-def test_cells_come_service_by_service_and_purpose_by_purpose() -> None:
-    docs: list[Document] = [run(answering(name), **A) for name in ("pigeon", "paperplane", "pigeon")]
-    tables = tabled(docs)
-    order = [(cell.service, cell.purpose) for cell in cells(expressions.chosen(tables.verdict, by="asn"))]
+def test_a_household_counts_once_an_hour_in_claims_however_often_it_measured() -> None:
+    once = [run(answering(), **A, started=hours(n)) for n in range(6)]
+    again = [run(answering(), **A, started=hours(n + 0.5)) for n in range(6)]
 
-    assert order == sorted(order)
+    (claim,) = claimed(tabled([*once, *again], vantages=["one", "other"] * 6), Ask())
+    assert (claim.numbers.of, claim.numbers.households) == (6, 2)
+
+
+def test_a_network_is_called_what_most_households_call_it_and_one_of_them_cannot_rename_it() -> None:
+    docs = [run(answering(), **A, started=hours(n)) for n in range(2)]
+    forged = [run(answering(), **A | {"as_name": "Zulu"}, started=hours(n)) for n in range(5)]
+    nameless = [run(answering(), **A | {"as_name": ""}, started=hours(n)) for n in range(3)]
+    tables = tabled(
+        [*docs, *forged, *nameless], vantages=["one", "two", *["liar"] * 5, "three", "four", "five"]
+    )
+    equal = tabled([docs[0], forged[0]], vantages=["one", "liar"])
+
+    for found, name in ((tables, "AS64500 Alpha"), (equal, "AS64500 Alpha"), (tabled(nameless), "AS64500")):
+        assert [column.name for column in compare(found, Ask()).columns] == [name]
+        assert {one for claim in claimed(found, Ask()) for one in claim.networks} == {name}
 
 
 def test_a_network_is_called_by_its_number_and_name_else_by_its_label() -> None:

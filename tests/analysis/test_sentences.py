@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from probe.analysis.claims import Claim, Doubt, Numbers, Span, claims
+from probe.analysis.claims import Claim, Doubt, Numbers, Span
 from probe.analysis.sentences import doubt_in_words, grounds, headlines, sentence
-from tests.analysis.build import Net, What, day, month
+from tests.analysis.build import Net, What, claims, day, month
 
 NUMBERS = Numbers(failing=310, of=320, households=7, share=0.96, low=0.9, high=1, p=1e-9)
 FAILS = Claim(

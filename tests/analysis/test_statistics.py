@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from probe.analysis.statistics import (
-    Pooled,
     at_least,
     benjamini_hochberg,
     cochran_mantel_haenszel,
@@ -18,7 +17,6 @@ from probe.analysis.statistics import (
     jeffreys,
     jeffreys_each,
     partial_conjunction,
-    pool,
     shift,
 )
 
@@ -61,7 +59,7 @@ def test_many_intervals_at_once_are_those_of_each() -> None:
 
 @given(st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.99))
 def test_the_tail_of_the_binomial_is_scipys(failing: int, works: int, share: float) -> None:
-    assert at_least(failing, failing + works, share) == pytest.approx(
+    assert at_least(np.array([failing]), np.array([failing + works]), np.array([share])) == pytest.approx(
         stats.binom.sf(failing - 1, failing + works, share), abs=1e-12
     )
 
@@ -141,36 +139,6 @@ def test_the_interval_of_many_holds_the_truth_as_often_as_it_says() -> None:
     assert np.mean(held) == pytest.approx(0.95, abs=0.03)
 
 
-def test_a_group_is_pulled_towards_the_others_as_in_the_book() -> None:
-    """Gelman et al., Bayesian Data Analysis, 5.1: history of mean 0.136, 4 of 14 rats: 0.223, sd 0.083."""
-    rats = Pooled(0.136, 10.0, np.array([4.0]), np.array([14.0]))
-
-    assert rats.share(0) == pytest.approx(0.223, abs=0.0005)
-
-
-def test_the_fit_of_groups_is_the_best_of_a_grid() -> None:
-    failing, of = (0, 2, 9, 1, 5, 0, 12), (20, 20, 20, 8, 9, 30, 14)
-    found = pool(failing, of)
-    grid = max(
-        (stats.betabinom.logpmf(failing, of, m * kappa, (1 - m) * kappa).sum(), m, kappa)
-        for m in np.linspace(0.05, 0.95, 181)
-        for kappa in np.geomspace(0.2, 50, 200)
-    )
-
-    assert found.mean == pytest.approx(grid[1], abs=0.005)
-    assert found.kappa == pytest.approx(grid[2], rel=0.03)
-
-
-def test_groups_that_are_alike_are_nearly_one_and_few_groups_are_not_fitted() -> None:
-    alike = pool((10,) * 8, (100,) * 8)
-
-    assert alike.kappa > 100
-    assert alike.interval(0).high < jeffreys(10, 100).high
-    few = pool((3, 0), (3, 3))
-    assert few.kappa == 4
-    assert few.further() == pytest.approx(stats.beta(4 * few.mean, 4 - 4 * few.mean).interval(0.95))
-
-
 def test_one_test_alone_moves_nothing_where_two_are_asked_for() -> None:
     assert partial_conjunction((1e-200, 0.4), 2) == pytest.approx(0.4)
     assert partial_conjunction((1e-200,), 2) == 1
@@ -179,9 +147,20 @@ def test_one_test_alone_moves_nothing_where_two_are_asked_for() -> None:
     )
 
 
+@given(st.lists(st.floats(1e-9, 1), min_size=2, max_size=9))
+def test_a_majority_is_as_surprising_with_any_one_left_out(chances: list[float]) -> None:
+    needed = len(chances) // 2 + 1
+    without = [
+        partial_conjunction([*chances[:at], *chances[at + 1 :]], needed - 1) for at in range(len(chances))
+    ]
+
+    assert max(without) <= partial_conjunction(chances, needed) * (1 + 1e-9)
+
+
 def test_holm_and_benjamini_hochberg_find_what_their_paper_found() -> None:
     assert (holm(THROMBOLYSIS) <= 0.05).sum() == 3
     assert (benjamini_hochberg(THROMBOLYSIS) <= 0.05).sum() == 4
+    assert benjamini_hochberg(THROMBOLYSIS) == pytest.approx(stats.false_discovery_control(THROMBOLYSIS))
     assert holm(()).size == benjamini_hochberg(()).size == 0
 
 
