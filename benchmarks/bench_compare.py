@@ -8,7 +8,7 @@ while ours settles verdicts between networks, counts units, says since when, and
     python benchmarks/bench_compare.py --growth                        1, 10, 100 million; 2 GB of disk, no documents
     python benchmarks/bench_compare.py --claims --documents 0            what claims cost beside the matrix
 
-polars and pandas are measured where they are installed: `pip install polars pandas`.
+`make bench` installs polars and pandas (requirements-bench.lock); where they are missing they are not measured.
 """
 
 import argparse
