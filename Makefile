@@ -59,8 +59,12 @@ lab: $(READY)  ## every scenario once, in network namespaces (root)
 lab-accuracy: $(READY)  ## every scenario $(SEEDS) times, and the table of states and mechanisms
 	$(BIN)/python -m tests.lab.accuracy --seeds $(SEEDS) --jobs $(JOBS)
 
-bench: $(READY)  ## print every benchmark's ratio against its peer or limit
+bench: $(VENV)/.bench  ## print every benchmark's ratio against its peer or limit
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+$(VENV)/.bench: requirements-bench.lock | $(READY)  # the peers that only benchmarks need
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	touch $@
 
 wheel: $(READY)  ## build the source archive and the wheel into dist/
 	$(BIN)/hatchling build -d dist
@@ -77,6 +81,8 @@ lock: $(READY)  ## resolve the development environment anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra mmdb --extra threema --extra collector --extra analysis --extra spark --extra clickhouse --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --group bench --constraint requirements-dev.lock --universal --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements-bench.lock
 	# What a collector, a far end and a volunteer run with, at the same versions, for the container and for servers.
 	$(BIN)/uv pip compile pyproject.toml --extra collector --constraint requirements-dev.lock --universal \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock

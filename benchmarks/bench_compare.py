@@ -9,7 +9,7 @@ while ours settles verdicts between networks, counts units, says since when, and
     python benchmarks/bench_compare.py --observations 0                100,000 documents and no more
     python benchmarks/bench_compare.py --claims --documents 0            what claims cost beside the matrix
 
-polars and pandas are measured where they are installed: `pip install polars pandas`.
+`make bench` installs polars and pandas (requirements-bench.lock); where they are missing they are not measured.
 """
 
 import argparse

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from probe.analysis import expressions
+from probe.analysis.engine import told
 from probe.analysis.units import network_name
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def cells(verdicts: "Table", runs: "Table") -> "pa.Table":
 
 def _portions(verdicts: "Table") -> Iterator["Table"]:
     """Some services after the others, if there is more than can be asked about at once."""
-    rows = verdicts.group_by("service").agg(rows=verdicts.count()).to_pyarrow().to_pylist()
+    rows = told(verdicts.group_by("service").agg(rows=verdicts.count()))
     portions: list[list[str]] = []
     size = 0
     for row in sorted(rows, key=lambda row: str(row["service"])):
@@ -46,7 +47,7 @@ def _portions(verdicts: "Table") -> Iterator["Table"]:
 
 def names(verdicts: "Table") -> dict[tuple[str, int], str]:
     """What the networks of these cells are called, by country and AS."""
-    found = expressions.names(verdicts).to_pyarrow().to_pylist()
+    found = told(expressions.names(verdicts))
     return {(row["country"], row["asn"]): network_name(row["asn"], row["name"], row["name"]) for row in found}
 
 

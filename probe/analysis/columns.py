@@ -5,6 +5,7 @@ would make "day" depend on whose laptop asks. Ids are text: not every engine rea
 """
 
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_type_hints
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ObservationRow(NamedTuple):
 
 
 class VerdictRow(NamedTuple):
-    """One verdict: of all families together (`family` 0), and of each (4, 6).
+    """One verdict: of all families together (`family` 0), and of each (4, 6); one of each for a run and purpose.
 
     setup_s          seconds until a chain or call of its own was complete, median
     loss_up, _down   share of the packets of its test calls and flows
@@ -154,6 +155,7 @@ def columns(table: str) -> list[str]:
     return [*Place._fields, *list(get_type_hints(TABLES[table]))[1:]]
 
 
+@cache
 def schema(table: str) -> "pa.Schema":
     """The Arrow schema of a table, marked with its name and the version of the columns."""
     import pyarrow as pa

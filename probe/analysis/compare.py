@@ -9,7 +9,7 @@ from typing import Any
 from probe.analysis import elsewhere, expressions
 from probe.analysis.cells import cells, names
 from probe.analysis.claims import Claim, claims
-from probe.analysis.engine import Tables
+from probe.analysis.engine import Tables, told
 from probe.analysis.expressions import FAILING, STATES, By
 from probe.analysis.statistics import Interval, jeffreys_each
 from probe.analysis.units import network_name
@@ -129,12 +129,15 @@ def compare(tables: Tables, ask: Ask) -> Comparison:
     """Ask the tables."""
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
     asked: dict[str, Any] = {"by": ask.by, "services": ask.services, "since": since}
-    columns = _rows(expressions.places(expressions.chosen(tables.verdict, **asked)))
-    with settled(tables) as found:
+    with (
+        expressions.stays(expressions.chosen(tables.verdict, **asked), tables.run).cache() as stays,
+        settled(tables) as found,
+    ):
+        columns = told(expressions.places(stays))
         chosen = expressions.chosen(found.verdict, **asked)
-        matrix = _rows(expressions.matrix(expressions.units(chosen)))
+        matrix = told(expressions.matrix(expressions.units(chosen, stays)))
         reasons = defaultdict(list)
-        for row in _rows(expressions.reasons(chosen)):
+        for row in told(expressions.reasons(chosen)):
             reasons[row["service"], row["purpose"], row["key"]].append(row)
     layers = expressions.layers(tables.observation, **asked)
     ends = zip(*jeffreys_each([row["bad"] for row in matrix], [row["units"] for row in matrix]), strict=True)
@@ -145,7 +148,7 @@ def compare(tables: Tables, ask: Ask) -> Comparison:
             _entry(row, reasons[row["service"], row["purpose"], row["key"]], Interval(*map(float, interval)))
             for row, interval in zip(matrix, ends, strict=True)
         ),
-        layers=tuple(Layer(**row) for row in _rows(layers)),
+        layers=tuple(Layer(**row) for row in told(layers)),
         runs=sum(row["runs"] for row in columns),
     )
 
@@ -160,11 +163,6 @@ def claimed(tables: Tables, ask: Ask) -> list[Claim]:
         verdicts = expressions.chosen(elsewhere.supported(asked.verdict), by="asn", since=since)
         found = claims(cells(verdicts, tables.run), names(verdicts))
     return [claim for claim in found if not ask.services or claim.service in ask.services]
-
-
-def _rows(table: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
-    return found
 
 
 def _column(row: Mapping[str, Any], by: By) -> Column:

@@ -59,35 +59,30 @@ def answers(verdicts: Table, measurements: Table) -> Table:
     """
     asked = verdicts.filter(_open_question(verdicts)).select(_ASKED)
     tried = measurements.filter(_.service != "", _.at == "endpoint", _.network != "")
-    failing = _failing(tried, asked)
+    working = measurements.filter(_["at"] == "endpoint", _.outcome == "works")
+    around = _around(asked, _failing(tried, working, asked))
     tries = tried.filter((_.outcome != "nothing") | _.nameless).mutate(bucket=_bucket(tried.started))
-    open_runs = _open(verdicts)
     found = ibis.union(
-        _answered(_around(asked, failing.filter(~_.nameless)), tries, open_runs, _ENDPOINT, retired=False),
-        _answered(_around(asked, failing.filter(_.nameless)), tries, open_runs, _NAME, retired=True),
+        _pairs(around.filter(~_.retired), tries, _ENDPOINT), _pairs(around.filter(_.retired), tries, _NAME)
     )
-    return _per_verdict(found)
+    return _per_verdict(_counted(around, _votes(found, _open(verdicts))))
 
 
 def applied(verdicts: Table, answers: Table) -> Table:
     """The verdicts with these answers."""
-    question = _open_question(verdicts)
-    others = verdicts.filter(~question).mutate(alone=_.state)
-    asked = (
-        verdicts.filter(question).left_join(answers, _ASKED).mutate(said=_.said.fill_null(""), alone=_.state)
-    )
-    gone = asked.said.isin([DOWN, RETIRED])
-    asked = asked.mutate(
-        state=ibis.cases((asked.said == "", asked.state), (gone, "down"), else_="likely_blocked"),
-        mechanism=ibis.ifelse(gone, "", asked.mechanism),
-        rule=ibis.ifelse(asked.said == "", asked.rule, asked.said),
+    found = verdicts.left_join(answers, _ASKED)
+    said = ibis.ifelse(_open_question(found), found.said, ibis.null("string")).fill_null("")
+    found = found.mutate(said=said, alone=_.state)
+    gone = found.said.isin([DOWN, RETIRED])
+    found = found.mutate(
+        state=ibis.cases((found.said == "", found.state), (gone, "down"), else_="likely_blocked"),
+        mechanism=ibis.ifelse(gone, "", found.mechanism),
+        rule=ibis.ifelse(found.said == "", found.rule, found.said),
         because=ibis.cases(
-            *[(asked.said == rule, text) for rule, text in BECAUSE.items()], else_=asked.because
+            *[(found.said == rule, text) for rule, text in BECAUSE.items()], else_=found.because
         ),
     )
-    others = others.select(*verdicts.columns, "alone")
-    # A join makes what it gives nullable, and ClickHouse's lists cannot be: types are as before.
-    return ibis.union(others, asked.select(others.columns).cast(others.schema()))
+    return found.select(*verdicts.columns, "alone")
 
 
 def _open_question(verdicts: Table) -> BooleanValue:
@@ -98,19 +93,19 @@ def _bucket(started: ibis.expr.types.TimestampValue) -> IntegerValue:
     return (started.epoch_seconds() / _BUCKET).floor().cast("int64")
 
 
-def _failing(tried: Table, asked: Table) -> Table:
+def _failing(tried: Table, working: Table, asked: Table) -> Table:
     """Endpoints that failed in a group of which nothing worked: what a sad verdict rests on."""
     failed = tried.filter(_.outcome != "works", (_.outcome == "fails") | (_.nameless & _.denied))
+    failed = failed.select(
+        *_GROUP, *_WHERE, "started", "network", "asn", "country", "step", "failure",
+        endpoint_family="family", retired="nameless",
+    )  # fmt: skip
     failed = failed.semi_join(asked, ["run", "service", "purpose"])
-    return failed.anti_join(tried.filter(_.outcome == "works").select(_GROUP), _GROUP)
+    return failed.anti_join(working.select(_GROUP), _GROUP)
 
 
 def _around(asked: Table, failing: Table) -> Table:
     """What is asked of other networks: one row per verdict and endpoint, in the half hours around it."""
-    failing = failing.select(
-        "run", "service", "purpose", *_WHERE, "started", "network", "asn", "country", "step", "failure",
-        endpoint_family="family",
-    )  # fmt: skip
     joined = asked.inner_join(failing, ["run", "service", "purpose"])
     joined = joined.filter((_.family == 0) | (_.endpoint_family == 0) | (_.family == _.endpoint_family))
     bucket = _bucket(joined.started)
@@ -128,33 +123,42 @@ def _open(verdicts: Table) -> Table:
     )
 
 
-def _answered(asked: Table, tries: Table, open_runs: Table, key: list[str], *, retired: bool) -> Table:
-    """What vantage points on other networks say of each endpoint that is asked about, one vote each."""
+def _pairs(asked: Table, tries: Table, key: list[str]) -> Table:
+    """What is asked, beside each try of the same endpoint or name on another network at that time."""
     columns = ["run", "started", "network", "asn", "country", "vantage", "outcome", "step", "failure", "nameless",
                "denied"]  # fmt: skip
     theirs = tries.select(*key, "bucket", **{f"their_{name}": name for name in columns})
-    pairs = asked.inner_join(theirs, [*key, "bucket"]).filter(
-        _.network != _.their_network,
-        (_.asn > 0) == (_.their_asn > 0),
-        (_.started.epoch_seconds() - _.their_started.epoch_seconds()).abs() <= _BUCKET,
+    return (
+        asked.inner_join(theirs, [*key, "bucket"])
+        .filter(
+            _.network != _.their_network,
+            (_.asn > 0) == (_.their_asn > 0),
+            (_.started.epoch_seconds() - _.their_started.epoch_seconds()).abs() <= _BUCKET,
+        )
+        .drop("bucket")
     )
+
+
+def _votes(pairs: Table, open_runs: Table) -> Table:
+    """What vantage points on other networks say of each endpoint that is asked about, one vote each."""
     pairs = pairs.left_join(open_runs, "their_run")
-    alike = (
-        _.their_nameless & _.their_denied
-        if retired
-        else (_.their_outcome == "fails") & (_.their_step == _.step) & (_.their_failure == _.failure)
+    alike = ibis.ifelse(
+        _.retired,
+        _.their_nameless & _.their_denied,
+        (_.their_outcome == "fails") & (_.their_step == _.step) & (_.their_failure == _.failure),
     )
     foreign = (_.country != "") & (_.their_country != "") & (_.country != _.their_country)
-    votes = pairs.group_by(*_ASKED, *_WHERE, "their_vantage").agg(
+    return pairs.group_by(*_ASKED, *_WHERE, "retired", "their_vantage").agg(
         reached=(_.their_outcome == "works").sum() > 0,
         abroad=foreign.sum() > 0,
         fails_in=_.their_country.max(where=alike & foreign & _.their_open.notnull()),
     )
-    return _counted(asked, votes).mutate(retired=ibis.literal(retired))
 
 
 def _counted(asked: Table, votes: Table) -> Table:
-    counted = votes.group_by(*_ASKED, *_WHERE).agg(
+    """What the votes come to for each endpoint: who reached it, how many of them count, where it fails alike."""
+    each = [*_ASKED, *_WHERE, "retired"]
+    counted = votes.group_by(each).agg(
         votes=_.count(),
         reached=_.reached.sum(),
         abroad=_.abroad.sum(),
@@ -162,12 +166,17 @@ def _counted(asked: Table, votes: Table) -> Table:
         countries=_.fails_in.nunique(),
     )
     most = (2 * _.reached > _.votes) | ((_.reached_abroad > 1) & (2 * _.reached_abroad > _.abroad))
-    everything = asked.select(*_ASKED, *_WHERE).distinct()
-    return everything.left_join(counted.mutate(most=most), [*_ASKED, *_WHERE]).select(
-        *_ASKED,
-        reached=_.reached.fill_null(0),
-        witnesses=ibis.ifelse(_.most.fill_null(False), _.reached, 0),
-        countries=_.countries.fill_null(0),
+    return (
+        asked.select(each)
+        .distinct()
+        .left_join(counted.mutate(most=most), each)
+        .select(
+            *_ASKED,
+            "retired",
+            reached=_.reached.fill_null(0),
+            witnesses=ibis.ifelse(_.most.fill_null(False), _.reached, 0),
+            countries=_.countries.fill_null(0),
+        )
     )
 
 

@@ -44,19 +44,58 @@ def _key(table: Table, by: By) -> StringValue:
     if by == "day":
         return table.started.date().cast("string")
     column = table[{"asn": "network", "country": "country", "label": "label", "kind": "kind"}[by]]
-    return column.nullif("").fill_null(UNKNOWN)
+    return ibis.ifelse(column != "", column, UNKNOWN)
 
 
-def units(verdicts: Table) -> Table:
-    """One row per service, purpose, key and unit: good, bad, or neither where no run allows a statement."""
-    usable, failing = _.count(where=_.state.isin(USABLE)), _.count(where=_.state.isin(FAILING))
-    return (
-        verdicts.group_by("service", "purpose", "key", "network", "vantage", "hour")
-        .agg(usable=usable, failing=failing)
-        .select(
-            "service", "purpose", "key", "vantage", "hour",
-            bad=2 * _.failing > _.usable, good=(_.usable > 0) & (2 * _.failing <= _.usable),
-        )
+def stays(verdicts: Table, runs: Table) -> Table:
+    """Where and when each run was made, and in how many copies it is there: one row per key and run.
+
+    Small, and worth keeping for several questions.
+    """
+    where = ["key", "run", "network", "vantage", "hour", "asn", "as_name", "country"]
+    copies = runs.group_by("run").agg(copies=_.count()).select("copies", copied="run")
+    found = verdicts.select(*where).distinct()
+    return found.left_join(copies, found.run == copies.copied).select(*where, copies=_.copies.fill_null(1))
+
+
+def units(verdicts: Table, stays: Table, step: Step | None = None) -> Table:
+    """Units counted by service, purpose, key and vantage point, and by the time `at` if a step divides it.
+
+    good, bad       units that allow a statement; bad are those that fail in more than half of their runs
+    first, last     hours of all units, also of those that allow no statement
+    last_good       the last hour of a good unit, where any is good
+    failed          the hours of bad units, where any is bad; some twice
+
+    Grouping by hours costs more than all else. Nearly every run is the only one of its hour, so its verdicts are units
+    as they are; only those of hours with several runs, or copies of one, are grouped by `shared`.
+    """
+    hour, usable, failing = ["network", "vantage", "hour"], _.state.isin(USABLE), _.state.isin(FAILING)
+    each = ["service", "purpose", "key", "vantage"]
+    runs = stays.select(*hour, "run", "copies").distinct()
+    several = runs.group_by(hour).agg(copies=_.copies.sum()).filter(_.copies > 1)
+    sharing = runs.semi_join(several, hour).select(sharing="run").distinct()
+    found = verdicts.left_join(sharing, verdicts.run == sharing.sharing)
+    found = found.mutate(
+        shared=ibis.ifelse(_.sharing.notnull(), _.hour, ibis.null("timestamp")),
+        there=ibis.ifelse(_.sharing.notnull(), _.network, ibis.null("string")),
+    )
+    if step is not None:
+        found, each = found.mutate(at=_.hour.truncate(step)), [*each, "at"]
+    counted = found.group_by(*each, "shared", "there").agg(
+        usable=_.count(where=usable),
+        working=_.count(where=usable & ~failing),
+        first=_.hour.min(),
+        last=_.hour.max(),
+        last_good=_.hour.max(where=usable & ~failing),
+        failed=_.hour.collect(where=failing),
+    )
+    # A difference has a sign; a count of ClickHouse's has none, and would not be of one type with what has.
+    counted = counted.mutate(failing=_.usable - _.working)
+    most = 2 * _.failing > _.usable
+    return counted.select(
+        *each, "first", "last", "last_good", "failed",
+        good=ibis.ifelse(_.shared.isnull(), _.usable - _.failing, ((_.usable > 0) & ~most).cast("int64")),
+        bad=ibis.ifelse(_.shared.isnull(), _.failing, most.cast("int64")),
     )  # fmt: skip
 
 
@@ -67,26 +106,24 @@ def matrix(units: Table) -> Table:
     vantages        vantage points behind the units; `bad_vantages` behind those in which it fails
     since           the hour from which on it fails in every unit, null if it last worked
     """
+    good, bad = _.good > 0, _.bad > 0
     found = units.group_by("service", "purpose", "key").agg(
-        units=_.count(where=_.bad | _.good),
-        bad=_.count(where=_.bad),
-        vantages=_.vantage.nunique(where=_.bad | _.good),
-        bad_vantages=_.vantage.nunique(where=_.bad),
-        first=_.hour.min(),
-        last=_.hour.max(),
-        last_good=_.hour.max(where=_.good),
-        first_bad=_.hour.min(where=_.bad),
-        last_bad=_.hour.max(where=_.bad),
-        failed=_.hour.collect(where=_.bad),
+        units=(_.good + _.bad).sum(),
+        bad=_.bad.sum(),
+        vantages=_.vantage.nunique(where=good | bad),
+        bad_vantages=_.vantage.nunique(where=bad),
+        first=_.first.min(),
+        last=_.last.max(),
+        last_good=_.last_good.max(where=good),
+        failed=_.failed.collect(where=bad).flatten(),
     )
     # Of a list, for asking the units once more would cost as much as everything else.
     after = found.failed.filter(lambda hour: hour > found.last_good).mins()
-    since = ibis.cases((_.last_good.isnull(), _.first_bad), (_.last_bad > _.last_good, after))
-    return (
-        found.mutate(since=since)
-        .drop("first_bad", "last_bad", "failed")
-        .order_by("service", "purpose", "key")
+    since = ibis.cases(
+        ((_.bad > 0) & _.last_good.isnull(), _.failed.mins()),
+        ((_.bad > 0) & (_.failed.maxs() > _.last_good), after),
     )
+    return found.mutate(since=since).drop("failed").order_by("service", "purpose", "key")
 
 
 def reasons(verdicts: Table) -> Table:
@@ -98,9 +135,9 @@ def reasons(verdicts: Table) -> Table:
     )
 
 
-def places(verdicts: Table) -> Table:
+def places(stays: Table) -> Table:
     """What is known of each key: the name that most give, countries, vantage points, runs, first and last hour."""
-    runs = verdicts.group_by("key", "run").agg(
+    runs = stays.group_by("key", "run").agg(
         **{name: _[name].max() for name in ("as_name", "asn", "network", "country", "vantage", "hour")}
     )
     found = runs.group_by("key").agg(
@@ -141,13 +178,12 @@ def own(observations: Table, *, by: By, services: Sequence[str] = (), since: dat
     return found.mutate(key=_key(found, by))
 
 
-def history(units: Table, step: Step) -> Table:
-    """Units over time: in each hour, day, week or month those that allow a statement, and those in which it fails."""
+def history(units: Table) -> Table:
+    """Over time, of units that are divided by it: those that allow a statement, and those in which it fails."""
     return (
-        units.filter(_.bad | _.good)
-        .mutate(at=_.hour.truncate(step))
-        .group_by("service", "purpose", "key", "at")
-        .agg(units=_.count(), bad=_.bad.sum())
+        units.group_by("service", "purpose", "key", "at")
+        .agg(units=(_.good + _.bad).sum(), bad=_.bad.sum())
+        .filter(_.units > 0)
         .order_by("service", "purpose", "key", "at")
     )
 

@@ -24,26 +24,27 @@ def answers(tables: Tables) -> dict[str, list[dict[str, Any]]]:
     with (
         elsewhere.settled(tables.verdict, tables.measurement).cache() as settled,
         expressions.chosen(settled, by="asn").cache() as chosen,
+        expressions.stays(chosen, tables.run).cache() as stays,
     ):
-        units = expressions.units(chosen)
+        families = expressions.chosen(settled, by="family", since=NOON)
         own = expressions.own(tables.observation, by="asn")
         questions: dict[str, Table] = {
             "settled": settled.filter(settled.alone != settled.state),
-            "matrix": expressions.matrix(units),
+            "matrix": expressions.matrix(expressions.units(chosen, stays)),
             "reasons": expressions.reasons(chosen),
-            "places": expressions.places(chosen),
+            "places": expressions.places(stays),
             "cells": expressions.cells(chosen, tables.run),
             "names": expressions.names(chosen),
             "layers": expressions.layers(tables.observation, by="asn"),
             "versions": expressions.versions(tables.run),
-            "weeks": expressions.history(units, "W"),
-            "months": expressions.history(units, "M"),
+            "weeks": expressions.history(expressions.units(chosen, stays, "W")),
+            "months": expressions.history(expressions.units(chosen, stays, "M")),
             "flows": expressions.flows(own, "D"),
             "failures": expressions.failures(own),
             "lent": expressions.lent(tables.measurement),
             "programs": expressions.programs(tables.run),
             "families": expressions.matrix(
-                expressions.units(expressions.chosen(settled, by="family", since=NOON))
+                expressions.units(families, expressions.stays(families, tables.run))
             ),
         }
         return {name: sorted(map(plain, asked(question)), key=str) for name, question in questions.items()}

@@ -75,6 +75,10 @@ class Cluster:
         return next(pid for pid, parent, line in _processes()
                     if parent == self.processes[name].pid and "CoarseGrainedExecutorBackend" in line)  # fmt: skip
 
+    def stand_still(self, name: str, still: bool = True) -> None:
+        """Stop a worker's executor where it is, or let it go on."""
+        os.kill(self.executor(name), signal.SIGSTOP if still else signal.SIGCONT)
+
     def kill(self, name: str) -> None:
         """Kill a worker and its executor as a power cut would."""
         for pid in (self.executor(name), self.processes[name].pid):

@@ -173,7 +173,7 @@ def test_the_answers_are_the_same_though_a_worker_dies_in_mid_query(
         found: list[Any] = []
         asking = threading.Thread(target=lambda: found.extend([answers(tables), claimed(tables, Ask())]))
         asking.start()
-        busy = _running(spark.folder / "one")
+        busy = _held(spark, "one")
         spark.kill("one")
         assert asking.is_alive()
         asking.join()
@@ -184,14 +184,16 @@ def test_the_answers_are_the_same_though_a_worker_dies_in_mid_query(
     assert found[1] == here[1]
 
 
-def _running(folder: Path) -> str:
-    """Wait until the executor has been busy with one task for a moment, and say with which."""
-    idle, before = _unfinished(folder), ""
+def _held(spark: Cluster, name: str) -> str:
+    """Wait until an executor is busy with a task, stop it there, and say which task it is."""
+    folder = spark.folder / name
+    idle = _unfinished(folder)  # what failed before is not said to be finished either
     for _ in range(4000):
-        tasks = _unfinished(folder) - idle  # what failed before is not said to be finished either
-        if before in tasks:
-            return before
-        before = next(iter(tasks), "")
+        if _unfinished(folder) - idle:
+            spark.stand_still(name)
+            if tasks := _unfinished(folder) - idle:
+                return next(iter(tasks))
+            spark.stand_still(name, still=False)  # it was through before it stood still
         time.sleep(0.02)
     raise AssertionError("that executor is never busy")
 

@@ -5,9 +5,20 @@ from typing import Any
 
 import pytest
 
-from probe.analysis.elsewhere import settled, supported
+from probe.analysis.elsewhere import (
+    COUNTRIES,
+    DOWN,
+    ONCE,
+    REACHED,
+    RETIRED,
+    WITHIN,
+    answers,
+    settled,
+    supported,
+)
 from probe.failure import Kind
 from probe.model import Document
+from tests.analysis import messy
 from tests.analysis.runs import answering, asked, reset, run, silent, tabled
 from tests.build import NOON, chain, document, looked_up, measured, saw, works
 
@@ -220,3 +231,68 @@ def test_no_verdict_is_lost_or_doubled() -> None:
     made = tabled(docs)
 
     assert len(asked(settled(made.verdict, made.measurement))) == len(asked(made.verdict))
+
+
+def test_what_is_settled_is_what_the_votes_say_when_counted_by_hand() -> None:
+    tables = messy.tables(seed=1)
+    verdicts = asked(tables.verdict)
+    tried = [m for m in asked(tables.measurement) if m["at"] == "endpoint" and m["network"]]
+    whole = [v for v in verdicts if v["family"] == 0]
+    shut = {v["run"] for v in whole if v["state"] == "blocked" or v["regime"] != "normal"}
+    by_hand = {
+        (v["run"], v["service"], v["purpose"], v["family"]): _by_hand(
+            v, tried, {v["run"] for v in whole} - shut
+        )
+        for v in verdicts
+        if v["state"] == "unreachable" or v["rule"] == "dns.nothing"
+    }
+    found = asked(answers(tables.verdict, tables.measurement))
+
+    assert {tuple(row.values())[:4]: row["said"] for row in found} == {k: v for k, v in by_hand.items() if v}
+    assert set(by_hand.values()) == {REACHED, ONCE, DOWN, RETIRED, ""}
+
+
+def _by_hand(verdict: dict[str, Any], tried: list[dict[str, Any]], open_runs: set[str]) -> str:
+    own = [m for m in tried if all(m[name] == verdict[name] for name in ("run", "service", "purpose"))]
+    working = {m["group"] for m in own if m["outcome"] == "works"}
+    failing = [
+        m
+        for m in own
+        if m["group"] not in working and (m["outcome"] == "fails" or (m["nameless"] and m["denied"]))
+        if 0 in (m["family"], verdict["family"]) or m["family"] == verdict["family"]
+    ]
+    if not failing:
+        return ""
+    heard = [_heard(m, tried, open_runs) for m in failing]
+    if witnesses := max(witnesses for _, witnesses, _ in heard):
+        return REACHED if witnesses > 1 else ONCE
+    if any(reached for reached, _, _ in heard) or min(countries for _, _, countries in heard) < COUNTRIES:
+        return ""
+    return RETIRED if any(m["nameless"] for m in failing) else DOWN
+
+
+def _heard(mine: dict[str, Any], tried: list[dict[str, Any]], open_runs: set[str]) -> tuple[int, int, int]:
+    """Who reached it elsewhere, how many of them count, and in how many other countries it failed alike."""
+    same = ("service", "target") if mine["nameless"] else ("service", "target", "host", "ip", "port")
+    theirs = [
+        t
+        for t in tried
+        if t["network"] != mine["network"] and (t["asn"] > 0) == (mine["asn"] > 0)
+        if t["outcome"] != "nothing" or t["nameless"]
+        if abs(t["started"] - mine["started"]) <= WITHIN and all(t[name] == mine[name] for name in same)
+    ]
+    foreign = [t for t in theirs if t["country"] and mine["country"] and t["country"] != mine["country"]]
+    alike: dict[str, str] = {}
+    for t in foreign:
+        how = t["step"], t["failure"]
+        gone = t["nameless"] and t["denied"]
+        failed = (
+            gone if mine["nameless"] else t["outcome"] == "fails" and how == (mine["step"], mine["failure"])
+        )
+        if failed and t["run"] in open_runs:
+            alike[t["vantage"]] = max(t["country"], alike.get(t["vantage"], ""))
+    votes, abroad = {t["vantage"] for t in theirs}, {t["vantage"] for t in foreign}
+    reached = {t["vantage"] for t in theirs if t["outcome"] == "works"}
+    outside = len(reached & abroad)
+    most = 2 * len(reached) > len(votes) or (outside > 1 and 2 * outside > len(abroad))
+    return len(reached), len(reached) if most else 0, len(set(alike.values()))

@@ -7,7 +7,7 @@ from typing import Any
 from probe import rules
 from probe.analysis import expressions
 from probe.analysis.compare import Ask, Column, Comparison, settled
-from probe.analysis.engine import Tables
+from probe.analysis.engine import Tables, told
 from probe.analysis.expressions import Step
 from probe.record import Record
 
@@ -80,21 +80,25 @@ def evidence(tables: Tables, ask: Ask, comparison: Comparison) -> Evidence:
     """Ask the tables what the comparison of them does not hold."""
     since = ask.since.astimezone(UTC).replace(tzinfo=None) if ask.since else None
     step = _step(comparison.columns)
-    with settled(tables) as found:
-        chosen = expressions.chosen(found.verdict, by=ask.by, services=ask.services, since=since)
-        history = _rows(expressions.history(expressions.units(chosen), step))
-    own = expressions.own(tables.observation, by=ask.by, services=ask.services, since=since)
-    lent = {row["host"] for row in _rows(expressions.lent(tables.measurement))}
+    asked: dict[str, Any] = {"by": ask.by, "services": ask.services, "since": since}
+    with (
+        expressions.stays(expressions.chosen(tables.verdict, **asked), tables.run).cache() as stays,
+        settled(tables) as found,
+    ):
+        units = expressions.units(expressions.chosen(found.verdict, **asked), stays, step)
+        history = told(expressions.history(units))
+    own = expressions.own(tables.observation, **asked)
+    lent = {row["host"] for row in told(expressions.lent(tables.measurement))}
     runs = tables.run if since is None else tables.run.filter(tables.run.started >= since)
     return Evidence(
         step=step,
         points=tuple(Point(**_timed(row)) for row in history),
-        flows=tuple(Flow(**_timed(row)) for row in _rows(expressions.flows(own, step))),
+        flows=tuple(Flow(**_timed(row)) for row in told(expressions.flows(own, step))),
         failures=tuple(
             Failed(**_timed(row) | {"host": "" if row["host"] in lent else row["host"]})
-            for row in _rows(expressions.failures(own))
+            for row in told(expressions.failures(own))
         ),
-        programs=tuple(Program(**row) for row in _rows(expressions.programs(runs))),
+        programs=tuple(Program(**row) for row in told(expressions.programs(runs))),
         rules=rules.VERSION,
     )
 
@@ -102,11 +106,6 @@ def evidence(tables: Tables, ask: Ask, comparison: Comparison) -> Evidence:
 def _step(columns: Sequence[Column]) -> Step:
     span = max(column.last for column in columns) - min(column.first for column in columns)
     return next((step for least, step in _STEPS if span <= least), "M")
-
-
-def _rows(table: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
-    return found
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:
