@@ -22,6 +22,7 @@ from probe.reading import (
     leaf,
     round_trip,
     shows_any_name,
+    was_missed,
 )
 
 SILENCE = (Kind.TIMEOUT, Kind.SILENT)
@@ -53,7 +54,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 def all_ours_fail(case: Case, at_least: int) -> bool:
     """All own tries failed in the same step, so many times; those that this machine missed are none."""
-    own = [chain for chain in case.reading.tries(*OWN) if not chain.observations[-1].was_missed]
+    own = [chain for chain in case.reading.tries(*OWN) if not was_missed(chain.observations[-1])]
     same = [o for o in case.reading.failures if o.step == case.reading.step]
     return len(same) >= at_least and len(same) == len(own)
 

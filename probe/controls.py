@@ -7,7 +7,7 @@ import msgspec
 
 from probe.failure import Kind
 from probe.model import Document, Measurement
-from probe.reading import OWN, PROVING, Reading, at_step, worked
+from probe.reading import OWN, PROVING, Reading, at_step, is_evidence, worked
 from probe.steps import HttpFacts
 
 # What to compare with where no control has a step.
@@ -83,7 +83,7 @@ class Controls:
             if classes and reading.measurement.control_class not in classes:
                 continue
             seen = [o for chain in reading.own if (o := at_step(chain, step)) is not None]
-            seen = [o for o in seen if o.failure is None or o.is_evidence]
+            seen = [o for o in seen if o.failure is None or is_evidence(o)]
             if not seen:
                 continue
             good = sum(map(worked, seen))

@@ -4,7 +4,7 @@ from statistics import median
 
 from probe.failure import Kind
 from probe.model import Chain, Finding
-from probe.reading import OWN, failure_of, ids
+from probe.reading import OWN, failure_of, ids, was_missed
 from probe.regime import FOREIGN, Network
 from probe.resolution import opened
 from probe.tampering import tampering
@@ -46,7 +46,7 @@ def _of_this_run(network: Network) -> list[Finding]:
 
 def _busy(network: Network) -> list[Finding]:
     chains = [chain for measurement in network.document.measurements for chain in measurement.chains]
-    missed = [chain for chain in chains if (ended := failure_of(chain)) is not None and ended.was_missed]
+    missed = [chain for chain in chains if (ended := failure_of(chain)) is not None and was_missed(ended)]
     if not missed:
         return []
     count, tries = len(missed), len(chains)

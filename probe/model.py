@@ -3,14 +3,12 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from probe.failure import Failure, Kind
+from probe.failure import Failure
 from probe.record import Record
 from probe.step import TcpInfo
 from probe.steps import AnyFacts
 
 FORMAT = 1
-_INATTENTIVE = 1.0  # seconds
-_WITHOUT_US = (Kind.TIMEOUT, Kind.CLOSED, Kind.RESET)
 
 Purpose: TypeAlias = Literal["messaging", "calls", "web", "control"]
 # Which question a chain asks. The first is the target itself; the others are follow-ups.
@@ -67,21 +65,6 @@ class Observation(Record):
     failure: Failure | None = None
     tcp: TcpInfo | None = None
     late: float = 0.0  # seconds of it in which this machine was too busy to attend
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether it failed in a way that says something about peer or path."""
-        return self.failure is not None and self.failure.kind.is_evidence and not self.was_missed
-
-    @property
-    def was_missed(self) -> bool:
-        """Whether time ran out, or the peer ended, while this machine did not attend for most of the time.
-
-        A peer that waits for us gives up too; what it said (a refusal, a wrong certificate) it said all the same, and
-        what came as a datagram is found in a buffer, so that silence is silence.
-        """
-        unheard = self.failure is not None and self.failure.kind in _WITHOUT_US
-        return unheard and self.late >= _INATTENTIVE and 2 * self.late > self.seconds
 
 
 class Chain(Record):

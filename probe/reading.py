@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from probe.failure import Kind
 from probe.model import Chain, Document, Measurement, Observation, Variant
-from probe.once import once
 from probe.step import Proof
 from probe.steps import QuicFacts, StunFacts, TcpFacts, TlsFacts, TurnFacts
 
@@ -18,6 +18,8 @@ DATAGRAMS = ("stun", "turn", "quic", "reflector", "echo", "dtls")
 # Tuples: a union would be made anew whenever it is asked for.
 _CERTIFIED = (TlsFacts, QuicFacts)
 _RESENT = (StunFacts, TurnFacts)
+_INATTENTIVE = 1.0  # seconds
+_WITHOUT_US = (Kind.TIMEOUT, Kind.CLOSED, Kind.RESET)
 INNOCENT: tuple[Variant, ...] = ("other_name", "no_name")
 
 
@@ -25,6 +27,22 @@ def failure_of(chain: Chain) -> Observation | None:
     """The observation a chain ended in, if it failed."""
     last = chain.observations[-1] if chain.observations else None
     return last if last is not None and last.failure is not None else None
+
+
+def was_missed(observation: Observation) -> bool:
+    """Whether time ran out, or the peer ended, while this machine did not attend for most of the time.
+
+    A peer that waits for us gives up too; what it said (a refusal, a wrong certificate) it said all the same, and
+    what came as a datagram is found in a buffer, so that silence is silence.
+    """
+    unheard = observation.failure is not None and observation.failure.kind in _WITHOUT_US
+    return unheard and observation.late >= _INATTENTIVE and 2 * observation.late > observation.seconds
+
+
+def is_evidence(observation: Observation) -> bool:
+    """Whether it failed in a way that says something about peer or path."""
+    failure = observation.failure
+    return failure is not None and failure.kind.is_evidence and not was_missed(observation)
 
 
 def worked(observation: Observation) -> bool:
@@ -64,7 +82,7 @@ class Reading:
             ]
         return found
 
-    @once
+    @cached_property
     def own(self) -> list[Chain]:
         """The target's own chains."""
         return self.tries(*OWN)
@@ -80,23 +98,23 @@ class Reading:
         """Those that did not, for a reason on the path or at the peer."""
         return [chain for chain in self.tries(*variants) if _is_evidence(chain)]
 
-    @once
+    @cached_property
     def failures(self) -> list[Observation]:
         """How the target's own tries failed."""
         return failures(self.own)
 
-    @once
+    @cached_property
     def step(self) -> str:
         """The step in which the own tries failed most often."""
         return most_common([o.step for o in self.failures])
 
-    @once
+    @cached_property
     def kind(self) -> Kind | None:
         """The kind of failure that was most common in that step."""
         word = most_common([o.failure.kind for o in self.failures if o.step == self.step and o.failure])
         return Kind(word) if word else None
 
-    @once
+    @cached_property
     def change(self) -> tuple[Observation, Observation] | None:
         """The last observation that worked and the first that did not, if it worked first and then never again.
 
@@ -114,22 +132,22 @@ class Reading:
             return None
         return changes[0]
 
-    @once
+    @cached_property
     def is_detour(self) -> bool:
         """Whether its own tries left this machine by another way than the rest."""
         return any(chain.detour for chain in self.own)
 
-    @once
+    @cached_property
     def port(self) -> int:
         """The target's port."""
         return self.own[0].port if self.own else 0
 
-    @once
+    @cached_property
     def ips(self) -> set[str]:
         """The addresses its own tries went to."""
         return {chain.ip for chain in self.own if chain.ip}
 
-    @once
+    @cached_property
     def is_udp(self) -> bool:
         """Whether the target is reached by datagrams."""
         own = self.own
@@ -155,7 +173,7 @@ def _change(tries: list[Chain]) -> tuple[Observation, Observation] | None:
 
 def _is_evidence(chain: Chain) -> bool:
     observation = failure_of(chain)
-    return observation is not None and observation.is_evidence
+    return observation is not None and is_evidence(observation)
 
 
 def failures(chains: Iterable[Chain]) -> list[Observation]:

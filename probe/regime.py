@@ -6,12 +6,12 @@ A regime other than `normal` explains failures, and so takes away the right to s
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from probe.controls import Controls
 from probe.failure import Kind
 from probe.model import Chain, Document, Observation, Regime
-from probe.once import once
 from probe.reading import (
     OWN,
     Reading,
@@ -42,43 +42,43 @@ class Network:
 
     document: Document
 
-    @once
+    @cached_property
     def tried(self) -> list[Reading]:
         """All readings of the run, services' too."""
         return readings(self.document)
 
-    @once
+    @cached_property
     def controls(self) -> Controls:
         """The controls."""
         return Controls(self.document, self.tried)
 
-    @once
+    @cached_property
     def readings(self) -> list[Reading]:
         """All control readings, both families, portal canaries too."""
         roles = ("control", "load", "portal")
         return [reading for family in (4, 6) for reading in self.controls.readings(family, roles=roles)]
 
-    @once
+    @cached_property
     def chains(self) -> list[Chain]:
         """The controls' own tries."""
         return [chain for reading in self.readings for chain in reading.tries(*OWN)]
 
-    @once
+    @cached_property
     def names(self) -> dict[str, Resolution]:
         """What resolvers said."""
         return resolutions(self.document)
 
-    @once
+    @cached_property
     def resolver(self) -> Resolver:
         """What the machine's own resolver is worth."""
         return resolver(self.document, self.names)
 
-    @once
+    @cached_property
     def only_home_answers(self) -> bool:
         """Domestic controls answer, and of three foreign ones or more none does."""
         return len(self.asked(*FOREIGN)) >= 3 and not self.alive(*FOREIGN) and bool(self.alive("domestic"))
 
-    @once
+    @cached_property
     def applying(self) -> "list[RegimeRule]":
         """The regimes that apply, the decisive one first."""
         return regimes(self)
@@ -91,7 +91,7 @@ class Network:
             if is_untrusted(chain) and (o := failure_of(chain)) and o.failure and o.failure.code in codes
         ]
 
-    @once
+    @cached_property
     def genuine(self) -> list[Chain]:
         """Control tries over TCP whose peer proved its name. A portal or inspector may leave QUIC alone."""
         return [chain for chain in self.chains if at_step(chain, "tls") and identity_shown(chain)]

@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from probe.model import Document, Lookup, Observation
-from probe.once import once
 from probe.record import is_address
 from probe.steps import DnsFacts
 
@@ -22,17 +22,17 @@ class Resolution:
     others: dict[str, Observation] = field(default_factory=dict)
     encrypted: frozenset[str] = frozenset()  # those of the others that nobody on the way can answer for
 
-    @once
+    @cached_property
     def system_ips(self) -> set[str]:
         """The addresses the machine's own resolver gave."""
         return addresses_in(self.system)
 
-    @once
+    @cached_property
     def other_ips(self) -> set[str]:
         """The addresses anybody else gave."""
         return {ip for observation in self.others.values() for ip in addresses_in(observation)}
 
-    @once
+    @cached_property
     def true_ips(self) -> set[str]:
         """What is nearest to the truth: what encrypted resolvers gave, else what any other gave."""
         private = [o for resolver, o in self.others.items() if resolver in self.encrypted]
@@ -44,7 +44,7 @@ class Resolution:
         seen = [o for o in (self.system, *self.others.values()) if o is not None]
         return len(seen) >= 2 and all(is_denied(observation) for observation in seen)
 
-    @once
+    @cached_property
     def injected(self) -> tuple[int, ...]:
         """Look-ups in which more answers came that contradict each other than questions were sent.
 

@@ -22,7 +22,7 @@ ORDER = (
     "mtproto", "tls_link", "http_link", "websocket_link", "stun_message", "webrtc", "toml_file", "http_server",
     "far_end", "steps", "model", "catalogue",
     "coherence", "configs", "placing", "plan", "follow_up", "call_outcome", "call_follow_up", "relay_media",
-    "once", "reading", "controls", "resolution", "tampering", "contrast", "call_limits", "call_contrast",
+    "reading", "controls", "resolution", "tampering", "contrast", "call_limits", "call_contrast",
     "relay_contrast", "proof_contrast", "rule", "call_rules", "relay_rules", "proof_rules", "rules", "regime",
     "findings", "verdict", "watch", "pulse", "siblings",
     "observe", "lines", "lists", "lookup", "mirror", "machine", "vantage", "rounds", "measure", "store", "home",
@@ -31,7 +31,7 @@ ORDER = (
 )  # fmt: skip
 PURE = (
     "record", "failure", "dialogue", "diagnosis", "placing", "plan", "follow_up", "call_outcome",
-    "call_follow_up", "relay_media", "once", "reading", "controls", "resolution", "tampering", "contrast",
+    "call_follow_up", "relay_media", "reading", "controls", "resolution", "tampering", "contrast",
     "call_limits", "call_contrast", "relay_contrast", "proof_contrast", "rule", "call_rules", "relay_rules",
     "proof_rules", "rules", "regime", "findings", "verdict", "stun_message", "hello",
 )  # fmt: skip

@@ -110,8 +110,7 @@ def of_standings(all_standings: Sequence[Standing]) -> list[Claim]:
             countries[one.series.network.country].append(one)
         for country in countries.values():
             made += _of_country(country)
-    shares = pooled([draft.counts for draft in made])
-    return [_claim(draft, share) for draft, share in zip(made, shares, strict=True)]
+    return [_claim(draft) for draft in made]
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ def _hours(hours: Sequence[tuple[int, int]]) -> Span:
     return Span(after=to_time(min(h[0] for h in hours)), by=to_time(max(h[1] for h in hours)))
 
 
-def _claim(draft: _Draft, share: Pooled) -> Claim:
+def _claim(draft: _Draft) -> Claim:
     series, phases = draft.parts[0][0].series, [phase for _, phase in draft.parts]
     everywhere = draft.what == "down"
     # Of a service that is down every network is named, also those of one name in two countries.
@@ -269,7 +268,7 @@ def _claim(draft: _Draft, share: Pooled) -> Claim:
         cause=_weakest(phases),
         mechanism=_common([p.mechanism for p in phases]),
         access=draft.access,
-        numbers=_numbers(phases, share),
+        numbers=_numbers(phases, pooled(draft.counts)),
         excess=tuple(
             Excess(
                 metric=one.metric,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import special
 
-from probe.analysis.statistics import Array, Interval, Ints, median, partial_conjunction, shift
+from probe.analysis.statistics import Array, Interval, Ints, partial_conjunction, shift
 from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_UNITS, majority
 from probe.analysis.units import METRICS, Bools, Metric, Network, Series
 
@@ -61,7 +61,7 @@ class _Usual:
                 values = measured(series, metric)
                 seen = values[np.isfinite(values)]
                 if len(seen) >= LEAST_UNITS:
-                    there = (series.network, median(seen))
+                    there = (series.network, float(np.median(seen)))
                     self._by_network[series.service, series.purpose, metric].append(there)
         self._hours = {line: _Hours(together) for line, together in twins.items()}
 
@@ -73,7 +73,7 @@ class _Usual:
         """The median of the other networks' medians of this service."""
         found = self._by_network[series.service, series.purpose, metric]
         others = [value for network, value in found if network != series.network]
-        return median(np.array(others)) if others else np.nan
+        return float(np.median(others)) if others else np.nan
 
 
 class _Hours:
@@ -132,7 +132,7 @@ def _impairment(series: Series, metric: Metric, usual: _Usual) -> Impairment | N
     if len(voters) < LEAST_HOUSEHOLDS:
         return None
     p, values = 1.0, measured(series, metric)[known]
-    if median(values) - usual.elsewhere(series, metric) >= margin:
+    if float(np.median(values)) - usual.elsewhere(series, metric) >= margin:
         others = hours.others(series, metric, known)
         if not _drifts(values - others, series.hour[known]):
             p = _chance(who, voters, values, others, margin)

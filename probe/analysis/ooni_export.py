@@ -15,7 +15,7 @@ from probe.analysis.ooni_failures import as_ooni
 from probe.analysis.ooni_format import ANNOTATION
 from probe.analysis.ooni_lists import Dict
 from probe.model import Chain, Document, Judgement, Lookup, Measurement, Observation
-from probe.reading import OWN, at_step, failure_of
+from probe.reading import OWN, at_step, failure_of, is_evidence
 from probe.record import is_address
 from probe.steps import StunFacts
 from probe.verdict import judge
@@ -71,7 +71,7 @@ class _Seen:
     def connected(self, chains: Iterable[Chain]) -> list[Observation]:
         """Their TCP connections, those that say something about path or peer."""
         found = [o for chain in chains if (o := at_step(chain, "tcp")) is not None]
-        return [o for o in found if o.failure is None or o.is_evidence]
+        return [o for o in found if o.failure is None or is_evidence(o)]
 
     def lists(self) -> Dict:
         """The lists that all of OONI's tests share."""
@@ -173,7 +173,7 @@ def _status(chains: Sequence[Chain]) -> tuple[str | None, str | None]:
     ends = [failure_of(chain) for chain in chains]
     if None in ends:
         return "ok", None
-    bad = [o for o in ends if o is not None and o.is_evidence]
+    bad = [o for o in ends if o is not None and is_evidence(o)]
     return ("blocked", as_ooni(bad[-1].step, bad[-1].failure)) if bad else (None, None)
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.analysis.statistics import Array, Ints, cochran_mantel_haenszel, median
+from probe.analysis.statistics import Array, Ints, cochran_mantel_haenszel
 from probe.analysis.stretches import LEAST_HOUSEHOLDS, LEAST_OF_ONE, LEAST_UNITS, MOST, Stretch, enough
 from probe.analysis.units import LEAST_OTHERS, Bools, Network, Series
 
@@ -46,7 +46,7 @@ class Elsewhere:
         here = series.network.country
         there = self._shares[series.service, series.purpose]
         abroad = [share for country, share in there if here and country not in ("", here)]
-        share = median(np.array(abroad)) if abroad else 0.0
+        share = float(np.median(abroad)) if abroad else 0.0
         return share if share < 0.5 else 0.0
 
     def abroad(self, series: Series) -> list[Series]:
@@ -132,7 +132,7 @@ def _share(series: Series) -> float:
     """What fails for the household in the middle, of those with a vote."""
     of, failing = _per_household(series)
     voters = of >= LEAST_OF_ONE
-    return median(failing[voters] / of[voters])
+    return float(np.median(failing[voters] / of[voters]))
 
 
 class _Households:

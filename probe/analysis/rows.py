@@ -13,7 +13,7 @@ from probe.analysis.columns import MeasurementRow, ObservationRow, Place, Rows, 
 from probe.analysis.figures import Figures, of_observation, of_purpose
 from probe.failure import Failure, Kind
 from probe.model import Chain, Document, Judgement, Measurement, Observation, Verdict
-from probe.reading import OWN, failure_of, failures, most_common
+from probe.reading import OWN, failure_of, failures, most_common, was_missed
 from probe.resolution import resolutions
 from probe.verdict import judge
 
@@ -175,7 +175,7 @@ def _observation(
 ) -> ObservationRow:
     """One row; `what` are the columns from the service to the family."""
     figures = of_observation(observation)
-    failure = _MISSED if observation.was_missed else observation.failure
+    failure = _MISSED if was_missed(observation) else observation.failure
     return ObservationRow(  # by position: names take twice the time, and most rows are of this kind
         place,
         *what,
